@@ -1,0 +1,76 @@
+"""The adapters: one file per optimizer API, each turning an update rule into that API's native optimizer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Dict, Optional, Tuple, Type
+
+from ..environment import host_class, resolve_api
+from ..errors import ApiNotAvailableError, RuleError
+from ..rule import UpdateRule
+
+# API -> (module, class) of its adapter.
+_ADAPTERS = {
+    "tf1": (".tf1", "TF1Adapter"),
+    "optimizer_v2": (".optimizer_v2", "OptimizerV2Adapter"),
+    "keras_2_11": (".keras_2_11", "Keras211Adapter"),
+    "keras_3": (".keras_3", "Keras3Adapter"),
+}
+
+_classes: Dict[Tuple[type, str, type, str], type] = {}
+
+
+def optimizer_class(rule: Type[UpdateRule], api: Optional[str] = None, name: Optional[str] = None) -> Any:
+    """The native optimizer class of an update rule.
+
+    Args:
+        rule: a subclass of `UpdateRule`.
+        api: which optimizer API: "tf1", "optimizer_v2", "keras_2_11" or "keras_3". By default the environment
+            variable KCOMPAT_API, else what the installed TensorFlow or Keras takes natively.
+        name: the class's name; the rule's by default.
+
+    Returns:
+        A subclass of the host's own optimizer base class. Its constructor takes the rule's hyperparameters in
+        their order and then, by keyword, name, weight_decay, clipnorm, clipvalue and global_clipnorm. The
+        same arguments give the same class.
+
+    Raises:
+        RuleError: `rule` is no rule class.
+        ApiNotAvailableError: the API is not offered by what is installed, or nothing is.
+    """
+    if not (isinstance(rule, type) and issubclass(rule, UpdateRule)):
+        raise RuleError(
+            "optimizer_class({!r}): expected a subclass of UpdateRule{}.".format(
+                rule, "; for a rule instance call optimizer(rule)" if isinstance(rule, UpdateRule) else ""
+            )
+        )
+    api = resolve_api(api)
+    if api not in _ADAPTERS:
+        raise ApiNotAvailableError(
+            "There is no adapter for the API {!r} yet; there is one for {}.".format(
+                api, ", ".join(_ADAPTERS)
+            )
+        )
+    host = host_class(api)
+    key = (rule, api, host, name or rule.__name__)
+    if key not in _classes:
+        module, adapter_name = _ADAPTERS[api]
+        adapter = getattr(importlib.import_module(module, __name__), adapter_name)
+        _classes[key] = adapter.make_class(rule, host, name or rule.__name__)
+    return _classes[key]
+
+
+def optimizer(rule: UpdateRule, api: Optional[str] = None, **base_arguments: Any) -> Any:
+    """A native optimizer that runs an update rule.
+
+    Args:
+        rule: an update rule, such as `kcompat.rules.Adam(learning_rate=0.01)`.
+        api: as for `optimizer_class`.
+        **base_arguments: name, weight_decay, clipnorm, clipvalue, global_clipnorm.
+
+    Raises:
+        As `optimizer_class` and its constructor.
+    """
+    if not isinstance(rule, UpdateRule):
+        raise RuleError("optimizer({!r}): expected an update rule instance.".format(rule))
+    return optimizer_class(type(rule), api).from_rule(rule, **base_arguments)

@@ -1,0 +1,510 @@
+"""What every adapter shares: construction, hyperparameters and configuration, independent of the host."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Type
+
+from .. import namespaces
+from ..errors import HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
+from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, is_source, kind_of, walk
+from ..transforms import without_weight_decay
+from ..transforms.arguments import with_base_arguments
+
+# Base arguments that are transforms around the rule, and readable and settable on the optimizer.
+_TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+
+# Base arguments of Keras 3 that this version takes only with the value that switches them off.
+_OFF = {
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
+# What configurations of other generations hold besides: it says nothing about the update.
+_FOREIGN_CONFIG = ("is_legacy_optimizer", "jit_compile")
+
+_warned: Set[str] = set()
+
+
+def warn_once(key: str, message: str) -> None:
+    """Warns the first time that `key` is met in this process."""
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(message, stacklevel=4)
+
+
+class HyperState:
+    """One dynamic hyperparameter of an optimizer: where its value comes from, and the host's variables for it.
+
+    Attributes:
+        path: where it is in the tree of rules, such as "inner.learning_rate".
+        name: its own name.
+        host_name: what the host calls it: its name, or where another one has that, its path.
+        rule: the rule that has it.
+        declaration: its `Hyper`.
+        source: a number, schedule, callable, variable or tensor.
+        variable: the host's variable for a number, or None while there is none.
+        exact: a float64 variable that holds the number exactly where `variable` is only float32.
+    """
+
+    __slots__ = ("declaration", "exact", "host_name", "name", "path", "rule", "source", "variable")
+
+    def __init__(self, path: str, rule: UpdateRule, declaration: Hyper, source: Any) -> None:
+        self.path = path
+        self.name = self.host_name = path.rpartition(".")[2]
+        self.rule = rule
+        self.declaration = declaration
+        self.source = source
+        self.variable: Any = None
+        self.exact: Any = None
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.source)
+
+
+class VariableState:
+    """What an optimizer keeps for one variable: its rule, its slots (host variables) and its namespace."""
+
+    __slots__ = ("checked", "name", "rule", "slots", "variable", "xp")
+
+    def __init__(self, variable: Any, name: str, rule: UpdateRule, xp: Any) -> None:
+        self.variable = variable
+        self.name = name
+        self.rule = rule
+        self.xp = xp
+        self.slots: Dict[str, Any] = {}
+        self.checked = False
+
+
+class OptimizerState:
+    """Everything kcompat keeps on an optimizer, in one plain object that no host tries to track."""
+
+    def __init__(self, rule: UpdateRule, root: UpdateRule, base: Mapping[str, Any]) -> None:
+        self.rule = rule
+        self.root = root
+        self.base = dict(base)
+        self.hypers: Dict[str, HyperState] = {
+            path: HyperState(path, part, declaration, value)
+            for path, (part, declaration, value) in dynamic_hypers(root).items()
+        }
+        # The outermost of several hyperparameters of one name is the one that the optimizer's attribute means.
+        self.attributes: Dict[str, HyperState] = {}
+        for hyper in self.hypers.values():
+            if self.attributes.setdefault(hyper.name, hyper) is not hyper:
+                hyper.host_name = hyper.path.replace(".", "_")
+        self.static = {
+            name: value
+            for _, part in reversed(list(walk(rule)))
+            for name, value in part._hyper_values.items()
+            if type(part).hypers[name].static
+        }
+        self.variables: Dict[Any, VariableState] = {}
+        self.shared: Dict[str, Any] = {}
+        self.excluded: List[Callable[[Any, str], bool]] = []
+        self.traced = False
+        self.ready = False
+
+
+class Adapter:
+    """The base of all adapters, mixed into the host's optimizer class in front of it."""
+
+    api = ""
+    rule_class: Type[UpdateRule]
+    _kc: OptimizerState
+
+    @classmethod
+    def make_class(cls, rule: Type[UpdateRule], host: type, name: str) -> type:
+        """A class of this adapter over a host's base class, for one rule."""
+        namespace = {
+            "rule_class": rule,
+            "__doc__": rule.__doc__,
+            "__module__": rule.__module__,
+            "__signature__": cls._constructor_signature(rule),
+        }
+        return type(name, (cls, host), namespace)
+
+    @staticmethod
+    def _constructor_signature(rule: Type[UpdateRule]) -> inspect.Signature:
+        own = list(rule._signature().parameters.values())
+        only = inspect.Parameter.KEYWORD_ONLY
+        base = [
+            inspect.Parameter(name, only, default=_OFF.get(name))
+            for name in BASE_ARGUMENTS
+            if name not in rule.hypers
+        ]
+        return inspect.Signature(own + base)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        rule_class = type(self).rule_class
+        base = {name: kwargs.pop(name) for name in _base_names(rule_class) if name in kwargs}
+        _check_known(type(self).__name__, rule_class, kwargs)
+        if "lr" in kwargs:
+            warn_once("lr", "The argument lr is deprecated; use learning_rate.")
+            if "learning_rate" in kwargs or (args and next(iter(rule_class.hypers), "") == "learning_rate"):
+                raise UnknownArgumentError(
+                    "{}() was given both learning_rate and its old name lr.".format(type(self).__name__)
+                )
+            kwargs["learning_rate"] = kwargs.pop("lr")
+        self._set_up(rule_class(*args, **kwargs), base)
+
+    @classmethod
+    def from_rule(cls, rule: UpdateRule, **base_arguments: Any) -> Any:
+        """An optimizer that runs this very rule; arguments as `kcompat.optimizer`."""
+        names = _base_names(type(rule))
+        for name in base_arguments:
+            if name not in names:
+                raise UnknownArgumentError(
+                    "optimizer() has no argument {!r}; it has {}. Hyperparameters go to the "
+                    "rule.{}".format(name, ", ".join(names), nearest(name, names))
+                )
+        self = cls.__new__(cls)  # type: ignore[call-overload]
+        self._set_up(rule, base_arguments)
+        return self
+
+    def _set_up(self, rule: UpdateRule, base: Mapping[str, Any]) -> None:
+        for name, off in _OFF.items():
+            if base.get(name, off) not in (off, None) and name != "ema_momentum":
+                raise UnknownArgumentError(
+                    "{}({}={!r}): this version of kcompat does not have it yet; leave it out.".format(
+                        type(self).__name__, name, base[name]
+                    )
+                )
+        if base.get("decay"):
+            warn_once(
+                "decay", "The argument decay is deprecated; use a learning-rate schedule (inverse time)."
+            )
+        transforms = {name: base.get(name) for name in (*_TRANSFORM_ARGUMENTS, "decay")}
+        state = OptimizerState(rule, with_base_arguments(rule, **transforms), base)
+        object.__setattr__(self, "_kc", state)
+        self._host_init(base.get("name"))
+        state.ready = True
+
+    # What an adapter defines.
+
+    def _host_init(self, name: Optional[str]) -> None:
+        """Calls the host's constructor."""
+        raise NotImplementedError
+
+    def _schedule_to_config(self, schedule: Any) -> Any:
+        """A schedule object as the host's JSON."""
+        raise NotImplementedError
+
+    @classmethod
+    def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
+        raise NotImplementedError
+
+    def _assign_number(self, hyper: HyperState, number: float) -> None:
+        """Gives the host's variables of a hyperparameter a new number."""
+        raise NotImplementedError
+
+    def _read_number(self, hyper: HyperState) -> float:
+        """A hyperparameter's number now: the host's variable may have been assigned directly."""
+        raise NotImplementedError
+
+    def _public_hyper(self, hyper: HyperState) -> Any:
+        """What reading the hyperparameter as an attribute gives."""
+        raise NotImplementedError
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        """Called after a hyperparameter's source became another kind of thing."""
+
+    # Hyperparameters.
+
+    def _set_hyper_source(self, name: str, value: Any) -> None:
+        """Sets a hyperparameter; it takes effect at the next step.
+
+        Raises:
+            HyperparameterError: a bad value, a static hyperparameter, one that would change which slots there
+                are, or a change of kind (number to schedule, say) after the step has been traced.
+        """
+        state = self._kc
+        where = type(self).__name__
+        if name not in state.attributes:
+            raise HyperparameterError(
+                "{}.{} = {!r}: it was not given when the optimizer was made, and can't be added later. Make "
+                "a new optimizer with {}=.".format(where, name, value, name)
+            )
+        hyper = state.attributes[name]
+        value = hyper.declaration.check(value, where)
+        same_kind = hyper.kind == kind_of(value) == "number"
+        if not same_kind and state.traced:
+            raise HyperparameterError(
+                "{}.{} = {!r}: it is a {} now, and the training step that uses it has been traced, so a {} "
+                "would have no effect. Make a new optimizer (or set a number, if it is one).".format(
+                    where, name, value, hyper.kind, kind_of(value)
+                )
+            )
+        self._check_layout(hyper, value)
+        if same_kind:
+            if self._has_variable(hyper):
+                self._assign_number(hyper, float(value))
+            hyper.source = value
+        else:
+            hyper.source = value
+            self._source_changed(hyper)
+
+    def _has_variable(self, hyper: HyperState) -> bool:
+        return hyper.variable is not None
+
+    def _check_layout(self, hyper: HyperState, value: Any) -> None:
+        """Raises if the rule would keep other slots with this value (SGD's momentum from or to 0)."""
+        rule = hyper.rule
+        before, after = _slot_names(rule), _slot_names(rule, {hyper.name: value})
+        if before != after:
+            raise HyperparameterError(
+                "{}.{} = {!r}: with this value the rule keeps the slots {} instead of {}. Make a new "
+                "optimizer.".format(
+                    type(self).__name__, hyper.name, value, _listed(after), _listed(before)
+                )
+            )
+
+    @property
+    def rule(self) -> UpdateRule:
+        """The update rule, with the hyperparameters that the optimizer was made with."""
+        return self._kc.rule
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate: the host's variable where it is a number, else its current value."""
+        return self._get_attribute("learning_rate")
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self._set_hyper_source("learning_rate", value)
+
+    @property
+    def lr(self) -> Any:
+        """Another name of `learning_rate`."""
+        return self._get_attribute("learning_rate")
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self._set_hyper_source("learning_rate", value)
+
+    @property
+    def weight_decay(self) -> Any:
+        """The decoupled weight decay, or None."""
+        return self._get_argument("weight_decay")
+
+    @weight_decay.setter
+    def weight_decay(self, value: Any) -> None:
+        self._set_argument("weight_decay", value)
+
+    @property
+    def clipnorm(self) -> Any:
+        """The largest norm of one variable's gradient, or None."""
+        return self._get_argument("clipnorm")
+
+    @clipnorm.setter
+    def clipnorm(self, value: Any) -> None:
+        self._set_argument("clipnorm", value)
+
+    @property
+    def clipvalue(self) -> Any:
+        """The largest absolute value of a gradient's element, or None."""
+        return self._get_argument("clipvalue")
+
+    @clipvalue.setter
+    def clipvalue(self, value: Any) -> None:
+        self._set_argument("clipvalue", value)
+
+    @property
+    def global_clipnorm(self) -> Any:
+        """The largest norm of all gradients together, or None."""
+        return self._get_argument("global_clipnorm")
+
+    @global_clipnorm.setter
+    def global_clipnorm(self, value: Any) -> None:
+        self._set_argument("global_clipnorm", value)
+
+    def _get_attribute(self, name: str) -> Any:
+        if name not in self._kc.attributes:
+            raise AttributeError("{} has no hyperparameter {!r}.".format(type(self).__name__, name))
+        return self._public_hyper(self._kc.attributes[name])
+
+    def _get_argument(self, name: str) -> Any:
+        hyper = self._kc.attributes.get(name)
+        return None if hyper is None else self._current_number(hyper)
+
+    def _set_argument(self, name: str, value: Any) -> None:
+        # The host's constructor assigns these; what it is given is not what the user gave.
+        if self._kc.ready and not (value is None and name not in self._kc.attributes):
+            if value is None:
+                raise HyperparameterError(
+                    "{}.{} = None: it can't be taken away once the optimizer is made. Make a new "
+                    "one.".format(type(self).__name__, name)
+                )
+            self._set_hyper_source(name, value)
+
+    def _current_number(self, hyper: HyperState) -> Any:
+        if hyper.kind != "number":
+            return hyper.source
+        return self._read_number(hyper) if self._has_variable(hyper) else hyper.source
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what neither the adapter nor the host has: the rule's hyperparameters.
+        state = self.__dict__.get("_kc")
+        if state is not None:
+            if name in state.attributes:
+                return self._current_number(state.attributes[name])
+            if name in state.static:
+                return state.static[name]
+        host = getattr(super(), "__getattr__", None)
+        if host is not None:
+            return host(name)
+        raise AttributeError("{!r} object has no attribute {!r}".format(type(self).__name__, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        state = self.__dict__.get("_kc")
+        if state is not None and state.ready and not isinstance(getattr(type(self), name, None), property):
+            if name in state.attributes:
+                self._set_hyper_source(name, value)
+                return
+            if name in state.static:
+                raise HyperparameterError(
+                    "{}.{} = {!r}: it decides the rule's structure and can't change. Make a new "
+                    "optimizer.".format(type(self).__name__, name, value)
+                )
+        super().__setattr__(name, value)
+
+    # Variables.
+
+    def exclude_from_weight_decay(
+        self, var_list: Optional[Iterable[Any]] = None, var_names: Optional[Iterable[str]] = None
+    ) -> None:
+        """Excludes variables from weight decay. To be called before the optimizer is built.
+
+        Args:
+            var_list: variables to exclude.
+            var_names: regular expressions, searched for in a variable's name.
+
+        Raises:
+            NotBuiltError: the optimizer is built already.
+        """
+        if self._kc.variables:
+            raise NotBuiltError(
+                "exclude_from_weight_decay() was called after {} was built; call it before the first "
+                "step.".format(type(self).__name__)
+            )
+        variables = list(var_list or ())
+        keys = {self._variable_key(variable) for variable in variables}
+        patterns = [re.compile(pattern) for pattern in var_names or ()]
+
+        def excluded(variable: Any, name: str) -> bool:
+            return self._variable_key(variable) in keys or any(p.search(name) for p in patterns)
+
+        self._kc.excluded = [excluded]
+
+    def _variable_key(self, variable: Any) -> Any:
+        raise NotImplementedError
+
+    def _rule_for(self, variable: Any, name: str, shape: Tuple[int, ...]) -> UpdateRule:
+        rule = self._kc.root.for_variable(name, shape)
+        if any(excluded(variable, name) for excluded in self._kc.excluded):
+            rule = without_weight_decay(rule)
+        return rule
+
+    # Configuration.
+
+    def get_config(self) -> Dict[str, Any]:
+        """The configuration as the host stores it: JSON, and `from_config` gives the optimizer back."""
+        state = self._kc
+        config: Dict[str, Any] = {"name": self._config_name()}
+        values = {path: hyper for path, hyper in state.hypers.items() if hyper.rule is state.rule}
+        own = {hyper.name: self._config_value(hyper) for hyper in values.values()}
+        for name in type(state.rule).hypers:
+            config[name] = own.get(name, state.rule._hyper_values[name])
+        for name, child in state.rule.children().items():
+            config[name] = child_config(child)
+        for name in _base_names(type(state.rule)):
+            if name in ("name", "decay") and not (name == "decay" and state.base.get("decay")):
+                continue
+            if name in _TRANSFORM_ARGUMENTS:
+                config[name] = self._get_argument(name)
+            else:
+                config[name] = state.base.get(name, _OFF.get(name))
+        return config
+
+    def _config_name(self) -> str:
+        return str(getattr(self, "name", None) or getattr(self, "_name", None) or type(self).__name__)
+
+    def _config_value(self, hyper: HyperState) -> Any:
+        if hyper.kind == "number":
+            return self._current_number(hyper)
+        if hasattr(hyper.source, "get_config"):
+            return self._schedule_to_config(hyper.source)
+        warnings.warn(
+            "{}.{} is {!r}, which has no configuration; its value now is stored instead.".format(
+                type(self).__name__, hyper.name, hyper.source
+            ),
+            stacklevel=3,
+        )
+        return self._read_number(hyper)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """The optimizer that `get_config` described.
+
+        Args:
+            config: what `get_config` gave; that of a native optimizer of the same rule, of any generation,
+                will do where its arguments have the same names.
+            custom_objects: name -> class, for schedules that the host does not know.
+        """
+        config = {name: value for name, value in config.items() if name not in _FOREIGN_CONFIG}
+        if config.get("decay", None) == 0:
+            del config["decay"]
+        for name, value in config.items():
+            hyper = cls.rule_class.hypers.get(name)
+            if isinstance(value, dict) and hyper is not None and not hyper.static:
+                config[name] = cls._schedule_from_config(value, custom_objects)
+        return cls(**config)
+
+
+def child_config(rule: UpdateRule) -> Dict[str, Any]:
+    """A rule inside another, as JSON."""
+    from ..transforms.base import describe
+
+    return describe(rule)
+
+
+def _base_names(rule: Type[UpdateRule]) -> List[str]:
+    return [name for name in (*BASE_ARGUMENTS, "decay") if name not in rule.hypers]
+
+
+def _check_known(where: str, rule: Type[UpdateRule], kwargs: Mapping[str, Any]) -> None:
+    known = [*rule.hypers, *_base_names(rule)]
+    for name in kwargs:
+        if name in rule.hypers or name == "inner" or (name == "lr" and "learning_rate" in rule.hypers):
+            continue
+        raise UnknownArgumentError(
+            "{}() has no argument {!r}; it has {}.{}".format(where, name, ", ".join(known), nearest(name, known))
+        )
+
+
+def _slot_names(rule: UpdateRule, changes: Optional[Mapping[str, Any]] = None) -> Tuple[str, ...]:
+    """The slots that a rule keeps for a small matrix, with some hyperparameters changed."""
+    if changes:
+        # Not rule.replace(): that runs the whole contract check, and a learning rate is set often.
+        copy = object.__new__(type(rule))
+        copy.__dict__.update(rule.__dict__, _hyper_values={**rule._hyper_values, **changes})
+        rule = copy
+    xp = namespaces.namespace("numpy", "float32")
+    try:
+        return tuple(sorted(rule.init(xp, xp.zeros((2, 2)))))
+    except Exception:  # a rule for other shapes; what it keeps is not known, and is checked when it is built
+        return ()
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a hyperparameter's source is a plain number."""
+    return not is_source(value)

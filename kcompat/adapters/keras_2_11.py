@@ -1,0 +1,126 @@
+"""The adapter for the `update_step(gradient, variable)` optimizer: tf.keras of TensorFlow 2.11 to 2.15, `experimental`
+in 2.9 and 2.10, and tf_keras."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional, Sequence
+
+import tensorflow as tf
+
+from .base import Adapter, HyperState
+from .tensorflow_base import TensorFlowAdapter
+
+
+class Keras211Adapter(TensorFlowAdapter):
+    """A rule as a Keras 2.11 optimizer."""
+
+    api = "keras_2_11"
+
+    def _host_init(self, name: Optional[str]) -> None:
+        super(Adapter, self).__init__(name=name or type(self).__name__, jit_compile=False)  # type: ignore[call-arg]
+        for hyper in self._kc.hypers.values():
+            self._source_changed(hyper)
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        hyper.variable = hyper.exact = None
+        if hyper.kind == "number":
+            hyper.exact = self._new_exact(hyper.name, float(hyper.source))
+        if hyper is self._kc.attributes.get("learning_rate"):
+            if hyper.kind == "number":
+                # Keras' own float32 variable, which callbacks and checkpoints know.
+                self._learning_rate = self._build_learning_rate(float(hyper.source))  # type: ignore[attr-defined]
+                hyper.variable = self._learning_rate
+            else:
+                self._learning_rate = hyper.source
+
+    def _new_exact(self, name: str, number: float) -> Any:
+        # Inside a plain object, where no tracker finds it: hyperparameters are configuration, not state.
+        return super()._new_exact(name, number)
+
+    # State.
+
+    def _iterations_variable(self) -> Any:
+        return self._iterations  # type: ignore[attr-defined]
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        pass  # the host's constructor did
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        if like and not self._has_strategy():
+            slot = self.add_variable_from_reference(variable, name, initial_value=initial())  # type: ignore[attr-defined]
+        else:
+            # The host knows only the variable's dtype.
+            with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
+                slot = tf.Variable(
+                    initial, name="{}/{}".format(name, variable._shared_name), trainable=False
+                )
+            if hasattr(self, "_variables"):
+                self._variables.append(slot)
+        if not hasattr(self, "_variables"):
+            # 2.9 has no list of its own, and finds variables in the attributes.
+            self._slot_variables = [*getattr(self, "_slot_variables", ()), slot]
+        return slot
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        variable = tf.Variable(initial, name=name, trainable=False)
+        if hasattr(self, "_variables"):
+            self._variables.append(variable)
+        else:
+            self._slot_variables = [*getattr(self, "_slot_variables", ()), variable]
+        return variable
+
+    def _host_built(self, variables: Sequence[Any]) -> None:
+        self._build_index_dict(variables)  # type: ignore[attr-defined]
+        self._built = True
+
+    # The host's hooks.
+
+    def build(self, var_list: Sequence[Any]) -> None:
+        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
+        with tf.init_scope():
+            self._build(list(var_list))
+
+    def update_step(self, gradient: Any, variable: Any) -> None:
+        """Updates one variable, without counting the step."""
+        self._update_one(gradient, variable)
+
+    def apply_gradients(
+        self,
+        grads_and_vars: Any,
+        name: Optional[str] = None,
+        skip_gradients_aggregation: bool = False,
+        experimental_aggregate_gradients: bool = True,
+        global_step: Any = None,
+    ) -> Any:
+        """One step: updates every variable from its gradient.
+
+        Args:
+            grads_and_vars: pairs (gradient, variable); a gradient is a tensor, IndexedSlices or None.
+            name: a name for the operations.
+            skip_gradients_aggregation: under a distribution strategy, whether the gradients are summed over
+                the replicas already.
+            experimental_aggregate_gradients: the opposite of that, as OptimizerV2 names it.
+            global_step: a variable to add 1 to, after the step.
+
+        Returns:
+            In a graph the operation to run; else the step counter.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+        """
+        applied = self._apply(
+            grads_and_vars,
+            global_step=global_step,
+            name=name or self._config_name(),
+            aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+            build_all=True,
+        )
+        return self.iterations if applied is None else applied  # type: ignore[attr-defined]
+
+    def _clip_gradients(self, grads: Any) -> Any:
+        # LossScaleOptimizerV3 and Keras' training step may call this; clipping is part of the step.
+        return grads
+
+    def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
+        """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
+        return self._gradients(loss, var_list, tape, None)

@@ -1,0 +1,179 @@
+"""The adapter for Keras 3's optimizer, on its TensorFlow backend."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Mapping, Optional, Sequence
+
+import keras
+import tensorflow as tf
+
+from .base import Adapter, HyperState
+from .tensorflow_base import TensorFlowAdapter
+
+
+class Keras3Adapter(TensorFlowAdapter):
+    """A rule as a Keras 3 optimizer."""
+
+    api = "keras_3"
+
+    def _host_init(self, name: Optional[str]) -> None:
+        hyper = self._kc.attributes.get("learning_rate")
+        # Without a number the host must not make a variable; its own reading of the callable is never used.
+        rate = float(hyper.source) if hyper is not None and hyper.kind == "number" else _no_learning_rate
+        super(Adapter, self).__init__(learning_rate=rate, name=name)  # type: ignore[call-arg]
+        for each in self._kc.hypers.values():
+            if each.kind == "number":
+                each.exact = self._new_exact(each.name, float(each.source))
+        if hyper is not None and hyper.kind == "number":
+            hyper.variable = self._learning_rate  # type: ignore[has-type]
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        if hyper.kind == "number":
+            hyper.exact = self._new_exact(hyper.name, float(hyper.source))
+            return
+        if hyper.variable is not None:
+            self._untrack(hyper.variable)
+            self._learning_rate = _no_learning_rate
+        hyper.variable = hyper.exact = None
+
+    def _untrack(self, variable: Any) -> None:
+        """Takes a variable out of `variables`: Keras has had a method for that only since 3.6."""
+        if hasattr(self, "_untrack_variable"):
+            self._untrack_variable(variable)
+        else:
+            self._variables[:] = [each for each in self._variables if each is not variable]
+
+    # State.
+
+    def _native(self, variable: Any) -> Any:
+        if isinstance(variable, keras.Variable):
+            return variable.value
+        return variable
+
+    _native_value = _native
+
+    def _iterations_variable(self) -> Any:
+        return self._iterations  # type: ignore[attr-defined]
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        pass  # the host's constructor did
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        def initializer(shape: Any = None, dtype: Any = None, **_: Any) -> Any:
+            return initial()
+
+        if like:
+            return self.add_variable_from_reference(variable, name=name, initializer=initializer)  # type: ignore[attr-defined]
+        value = initial()
+        path = self._variable_name(variable).replace("/", "_")
+        return self.add_variable(  # type: ignore[attr-defined]
+            shape=tuple(value.shape),
+            initializer=initializer,
+            dtype=value.dtype.name,
+            name="{}_{}".format(path, name),
+        )
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        value = initial()
+        return self.add_variable(  # type: ignore[attr-defined]
+            shape=(), initializer=lambda *a, **k: initial(), dtype=value.dtype.name, name=name
+        )
+
+    def _host_built(self, variables: Sequence[Any]) -> None:
+        super().build(list(variables))  # type: ignore[misc]
+
+    # The host's hooks.
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
+        with tf.init_scope():
+            self._build(list(variables))
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
+        """Updates one variable, without counting the step. The learning rate is the optimizer's own."""
+        self._update_one(gradient, variable)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Optional[Sequence[Any]] = None) -> None:
+        """One step: updates every variable from its gradient.
+
+        Args:
+            grads: gradients: tensors, IndexedSlices or None.
+            trainable_variables: their variables; those that the optimizer was built on by default.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+        """
+        if trainable_variables is None:
+            known: List[Any] = [state.variable for state in self._kc.variables.values()]
+            if len(known) != len(grads):
+                raise ValueError(
+                    "{}.apply() was given {} gradients without their variables, and is built on {} "
+                    "variables. Give the variables too.".format(type(self).__name__, len(grads), len(known))
+                )
+            trainable_variables = known
+        self.apply_gradients(zip(grads, trainable_variables))
+
+    def apply_gradients(
+        self,
+        grads_and_vars: Any,
+        name: Optional[str] = None,
+        skip_gradients_aggregation: bool = False,
+        experimental_aggregate_gradients: bool = True,
+        global_step: Any = None,
+    ) -> Any:
+        """One step: updates every variable from its gradient.
+
+        Args:
+            grads_and_vars: pairs (gradient, variable); a gradient is a tensor, IndexedSlices or None.
+            name: a name for the operations.
+            skip_gradients_aggregation: under a distribution strategy, whether the gradients are summed over
+                the replicas already.
+            experimental_aggregate_gradients: the opposite of that, as OptimizerV2 names it.
+            global_step: a variable to add 1 to, after the step.
+
+        Returns:
+            The step counter.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+            RuntimeError: in a TensorFlow 1 graph, where Keras 3 cannot run.
+        """
+        with tf.init_scope():
+            if not tf.executing_eagerly():
+                raise RuntimeError(
+                    "Keras 3 has no TensorFlow 1 graphs: its variables can't be run in a session. Use the api "
+                    '"tf1" there (kcompat.optimizer_class(Rule, api="tf1")), or leave the graph.'
+                )
+        self._apply(
+            grads_and_vars,
+            global_step=global_step,
+            name=name or self._config_name(),
+            aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+            build_all=True,
+        )
+        return self._iterations  # type: ignore[attr-defined]
+
+    def _clip_gradients(self, grads: Any) -> Any:
+        # Clipping is part of the step, after duplicate indices were summed.
+        return grads
+
+    def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
+        """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
+        return self._gradients(loss, var_list, tape, None)
+
+    # Configuration.
+
+    def _config_name(self) -> str:
+        return str(self.name)  # type: ignore[attr-defined]
+
+    def _schedule_to_config(self, schedule: Any) -> Any:
+        return keras.saving.serialize_keras_object(schedule)
+
+    @classmethod
+    def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
+        return keras.saving.deserialize_keras_object(dict(config), custom_objects=custom_objects)
+
+
+def _no_learning_rate(*_: Any) -> float:
+    """Stands where Keras wants a learning rate, while the optimizer takes it from elsewhere."""
+    return 0.0

@@ -1,0 +1,206 @@
+"""The adapter for `tf.compat.v1.train.Optimizer`: sessions, estimators and eager code, TensorFlow 1.13 and later."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, Iterator, List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from .base import Adapter, HyperState
+from .tensorflow_base import TensorFlowAdapter, v1
+
+
+class TF1Adapter(TensorFlowAdapter):
+    """A rule as a TensorFlow 1 optimizer.
+
+    The step counter and the hyperparameters are non-slot variables (float64 for the latter), one set a graph,
+    so that they are initialized, saved and restored with the rest.
+    """
+
+    api = "tf1"
+
+    def _host_init(self, name: Optional[str]) -> None:
+        super(Adapter, self).__init__(use_locking=False, name=name or type(self).__name__)  # type: ignore[call-arg]
+
+    # State, one set of variables for each graph and one for eager mode.
+
+    @staticmethod
+    def _graph() -> Any:
+        """The graph that the optimizer's variables belong to here; None in eager mode."""
+        with tf.init_scope():
+            return None if tf.executing_eagerly() else v1.get_default_graph()
+
+    def _iterations_variable(self) -> Any:
+        return self._get_non_slot_variable("iterations", graph=self._graph())  # type: ignore[attr-defined]
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        # The host colocates a non-slot variable with the first variable by name.
+        first = min(variables, key=lambda variable: variable.name)
+        self._non_slot(np.int64(0), "iterations", first)
+        for hyper in self._kc.hypers.values():
+            if hyper.kind == "number":
+                self._non_slot(np.float64(hyper.source), hyper.host_name, first)
+
+    def _non_slot(self, initial: Any, name: str, first: Any) -> Any:
+        with v1.variable_scope(v1.get_variable_scope(), reuse=False), self._named():
+            return self._create_non_slot_variable(initial, name=name, colocate_with=first)  # type: ignore[attr-defined]
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        with tf.name_scope(self.get_name()):  # type: ignore[attr-defined]
+            yield
+
+    def _number_variable(self, hyper: HyperState) -> Any:
+        return self._get_non_slot_variable(hyper.host_name, graph=self._graph())  # type: ignore[attr-defined]
+
+    def _number_tensor(self, hyper: HyperState) -> Any:
+        return self._number_variable(hyper).read_value()
+
+    def _has_variable(self, hyper: HyperState) -> bool:
+        return any(name == hyper.host_name for name, _ in self._non_slot_dict)  # type: ignore[attr-defined]
+
+    def _assign_number(self, hyper: HyperState, number: float) -> None:
+        for (name, _), variable in list(self._non_slot_dict.items()):  # type: ignore[attr-defined]
+            if name == hyper.host_name:
+                self._set_value(variable, number)
+
+    def _read_number(self, hyper: HyperState) -> float:
+        hyper.exact = self._number_variable(hyper)
+        return super()._read_number(hyper)
+
+    def _public_hyper(self, hyper: HyperState) -> Any:
+        hyper.exact = self._number_variable(hyper)
+        return super()._public_hyper(hyper)
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        value = initial()
+        # Named after the slot, not `Adam`, `Adam_1`: TensorFlow 1's names depend on the order of creation.
+        op_name = "{}/{}".format(self.get_name(), name)  # type: ignore[attr-defined]
+        if tf.executing_eagerly() or hasattr(variable, "handle") or not _reads_variables(value.op):
+            return self._get_or_make_slot(variable, value, name, op_name)  # type: ignore[attr-defined]
+        # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
+        # with a cond(), which from 2.0 on reads the other variable before it is initialized.
+        slot = self._get_or_make_slot(  # type: ignore[attr-defined]
+            variable, tf.zeros(value.shape, value.dtype), name, op_name
+        )
+        slot._initializer_op = v1.assign(slot, value).op
+        return slot
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
+        return self._non_slot(initial(), name, first)
+
+    @property
+    def iterations(self) -> Any:
+        """The number of steps done, int64: a variable once the optimizer is built, 0 before."""
+        variable = self._iterations_variable()
+        return np.int64(0) if variable is None else variable
+
+    def build(self, var_list: Sequence[Any]) -> None:
+        """Creates the optimizer's variables for these variables."""
+        with tf.init_scope():
+            self._build(list(var_list))
+
+    # The host's hooks.
+
+    def apply_gradients(
+        self,
+        grads_and_vars: Any,
+        global_step: Any = None,
+        name: Optional[str] = None,
+        skip_gradients_aggregation: bool = False,
+        experimental_aggregate_gradients: bool = True,
+    ) -> Any:
+        """One step: updates every variable from its gradient.
+
+        Args:
+            grads_and_vars: pairs (gradient, variable); a gradient is a tensor, IndexedSlices or None.
+            global_step: a variable to add 1 to, after the step.
+            name: a name for the operations.
+            skip_gradients_aggregation: under a distribution strategy, whether the gradients are summed over
+                the replicas already.
+            experimental_aggregate_gradients: the opposite of that, as OptimizerV2 names it.
+
+        Returns:
+            In a graph the operation to run, else None.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+        """
+        applied = self._apply(
+            grads_and_vars,
+            global_step=global_step,
+            name=name,
+            aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+        )
+        if not tf.executing_eagerly():
+            train_ops = v1.get_collection_ref(v1.GraphKeys.TRAIN_OP)
+            if applied not in train_ops:
+                train_ops.append(applied)
+        return applied
+
+    def minimize(
+        self,
+        loss: Any,
+        global_step: Any = None,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        name: Optional[str] = None,
+        grad_loss: Any = None,
+        tape: Any = None,
+    ) -> Any:
+        """Computes the gradients of a loss and takes one step; arguments as the host's, and `tape`."""
+        if tape is not None:
+            pairs = self._gradients(loss, var_list, tape, grad_loss)
+        else:
+            pairs = self.compute_gradients(  # type: ignore[attr-defined]
+                loss,
+                var_list=var_list,
+                gate_gradients=gate_gradients,
+                aggregation_method=aggregation_method,
+                colocate_gradients_with_ops=colocate_gradients_with_ops,
+                grad_loss=grad_loss,
+            )
+        return self.apply_gradients(pairs, global_step=global_step, name=name)
+
+    def _create_slots(self, var_list: Sequence[Any]) -> None:
+        self._build(var_list)
+
+    def _apply_dense(self, grad: Any, var: Any) -> Any:
+        return self._update_one(grad, var)
+
+    def _resource_apply_dense(self, grad: Any, handle: Any) -> Any:
+        return self._update_one(grad, handle)
+
+    def _apply_sparse_duplicate_indices(self, grad: Any, var: Any) -> Any:
+        return self._update_one(grad, var)
+
+    def _apply_sparse(self, grad: Any, var: Any) -> Any:
+        return self._update_one(grad, var)
+
+    def _resource_apply_sparse_duplicate_indices(self, grad: Any, handle: Any, indices: Any) -> Any:
+        return self._update_one(tf.IndexedSlices(grad, indices), handle)
+
+    def _resource_apply_sparse(self, grad: Any, handle: Any, indices: Any) -> Any:
+        return self._update_one(tf.IndexedSlices(grad, indices), handle)
+
+    def _finish(self, update_ops: List[Any], name_scope: str) -> Any:
+        return self._count(update_ops, None, not tf.executing_eagerly())
+
+
+def _reads_variables(op: Any) -> bool:
+    """Whether an operation of a graph depends on a reference variable."""
+    pending, seen = [op], set()
+    while pending:
+        op = pending.pop()
+        if op.name in seen:
+            continue
+        seen.add(op.name)
+        if op.type in ("Variable", "VariableV2"):
+            return True
+        pending += [tensor.op for tensor in op.inputs]
+    return False

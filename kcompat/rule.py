@@ -1,0 +1,574 @@
+"""The update rule and its hyperparameters: what a rule author writes, shared by every adapter and the oracle."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from types import MappingProxyType
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+
+from .errors import HyperparameterError, RuleError, UnknownArgumentError, nearest
+
+RuleT = TypeVar("RuleT", bound="UpdateRule")
+
+# Arguments that every optimizer class takes besides its rule's hyperparameters (Keras 3's names). A rule
+# may declare `weight_decay` itself and then handles it; the others stay the optimizer's.
+BASE_ARGUMENTS = (
+    "name",
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+)
+
+_RESERVED = frozenset(BASE_ARGUMENTS) - {"weight_decay"} | {"lr", "inner", "api", "variables", "iterations"}
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+REQUIRED = _Required()
+
+
+def is_source(value: Any) -> bool:
+    """Whether `value` is where a hyperparameter's value comes from (schedule, callable, variable, tensor)
+    rather than a number.
+
+    NumPy scalars and 0-d arrays are numbers.
+    """
+    if isinstance(value, (numbers.Number, str, bytes, list, tuple, dict, type(None))):
+        return False
+    if callable(value):
+        return True
+    return hasattr(value, "dtype") and not type(value).__module__.startswith("numpy")
+
+
+def takes_step(function: Any) -> bool:
+    """Whether a callable is a schedule (takes the number of steps done) rather than a function of nothing.
+
+    Args:
+        function: a schedule object of any Keras, or any callable.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin that says nothing of itself
+        return False
+    return any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+    )
+
+
+def kind_of(value: Any) -> str:
+    """ "number", "schedule", "callable" (of nothing), or "tensor" (a variable or a tensor)."""
+    if not is_source(value):
+        return "number"
+    if hasattr(value, "dtype") and not callable(value):
+        return "tensor"
+    return "schedule" if takes_step(value) else "callable"
+
+
+class Hyper:
+    """A hyperparameter, declared as a class attribute of an `UpdateRule`.
+
+    A numeric hyperparameter is *dynamic*: `update` finds it on `hyper` as a scalar array, and it may be set
+    again between steps, or be a schedule, a callable or a variable. One whose default is a bool, a string,
+    None, a list, a tuple or a dict, or that says `static=True`, is *static*: a plain Python value that
+    decides the rule's structure, may steer Python branches, and cannot change once an optimizer is made.
+
+    Args:
+        default: the value when none is given; without it the hyperparameter is required.
+        doc: one line for `help()` and the documentation, with the unit where there is one.
+        static: see above; None decides by the type of `default`.
+        ge, gt, le, lt: bounds of a number (greater or equal, greater, less or equal, less), checked when a
+            number is given or set. NaN is never accepted.
+    """
+
+    __slots__ = ("default", "doc", "ge", "gt", "le", "lt", "name", "static")
+
+    def __init__(
+        self,
+        default: Any = REQUIRED,
+        doc: str = "",
+        *,
+        static: Optional[bool] = None,
+        ge: Optional[float] = None,
+        gt: Optional[float] = None,
+        le: Optional[float] = None,
+        lt: Optional[float] = None,
+    ) -> None:
+        self.default = default
+        self.doc = doc
+        if static is None:
+            static = default is not REQUIRED and (
+                isinstance(default, bool) or not (isinstance(default, numbers.Real) or is_source(default))
+            )
+        self.static = static
+        self.ge, self.gt, self.le, self.lt = ge, gt, le, lt
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Optional[UpdateRule], owner: type) -> Any:
+        if instance is None:
+            return self
+        return instance._hyper_values[self.name]
+
+    def __set__(self, instance: UpdateRule, value: Any) -> None:
+        raise RuleError(
+            "{}.{} was assigned, but a rule is immutable. Make another with rule.replace({}=...), or set it "
+            "on the optimizer.".format(type(instance).__name__, self.name, self.name)
+        )
+
+    def check(self, value: Any, where: str) -> Any:
+        """The value in its plain Python form.
+
+        Args:
+            value: what was given.
+            where: how the error names the rule, such as "Adam".
+
+        Raises:
+            HyperparameterError: not a number, NaN, or out of bounds.
+        """
+        if self.static:
+            return value
+        if is_source(value):
+            return value
+        given = value
+        if type(value).__module__.startswith("numpy") and getattr(value, "shape", None) == ():
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise HyperparameterError(
+                "{}({}={!r}): expected a number, a schedule, a callable or a variable.".format(
+                    where, self.name, given
+                )
+            )
+        number = float(value)
+        bounds = [
+            (self.ge, number >= self.ge if self.ge is not None else True, ">="),
+            (self.gt, number > self.gt if self.gt is not None else True, ">"),
+            (self.le, number <= self.le if self.le is not None else True, "<="),
+            (self.lt, number < self.lt if self.lt is not None else True, "<"),
+        ]
+        if math.isnan(number) or not all(ok for _, ok, _ in bounds):
+            expected = " and ".join("{} {}".format(sign, b) for b, _, sign in bounds if b is not None)
+            raise HyperparameterError(
+                "{}({}={!r}): expected a number{}.".format(
+                    where, self.name, given, " " + expected if expected else " that is not NaN"
+                )
+            )
+        return int(value) if isinstance(value, numbers.Integral) else number
+
+    def __repr__(self) -> str:
+        return "Hyper({}{})".format(
+            "" if self.default is REQUIRED else repr(self.default), ", static=True" if self.static else ""
+        )
+
+
+class UpdateRule:
+    """An optimizer's update rule: pure functions over arrays, independent of every framework.
+
+    A subclass declares its hyperparameters as class attributes (`Hyper`), which become its constructor's
+    arguments in declared order, and defines `update`, and `init` if it keeps state. A mistake (an unknown
+    hyperparameter, a slot dropped or invented, a name that `xp` lacks, a shape or dtype that changes) is
+    told when the rule is constructed, by running it once on small NumPy arrays.
+
+    Class attributes:
+        sparse: what a sparse gradient means. "dense": every row of the parameter takes part, exactly as if
+            the gradient were dense. "rows": only the rows present are read, updated and written. Duplicate
+            indices are summed first in both.
+    """
+
+    sparse = "dense"
+
+    #: Hyperparameters by name, in the order of the constructor's arguments.
+    hypers: Mapping[str, Hyper] = MappingProxyType({})
+
+    _hyper_values: Dict[str, Any]
+    _origin: Optional[UpdateRule] = None
+    # The transforms that base arguments stand for have hyperparameters of those names.
+    _base_names_allowed = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)  # type: ignore[call-arg]
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Hyper)}
+        inherited = {
+            name: value
+            for name, value in cls.hypers.items()
+            if name not in own and getattr(cls, name, None) is value
+        }
+        cls.hypers = MappingProxyType({**inherited, **own})
+        for name in own:
+            taken = name in _RESERVED and not cls._base_names_allowed
+            if taken or name.startswith("_") or hasattr(UpdateRule, name):
+                raise RuleError(
+                    "{}.{}: a hyperparameter can't have this name, because the rule or the optimizer uses it. "
+                    "Choose another.".format(cls.__name__, name)
+                )
+        if cls.sparse not in ("dense", "rows"):
+            raise RuleError(
+                '{}.sparse = {!r}: expected "dense" (every row moves) or "rows" (only the rows present).'.format(
+                    cls.__name__, cls.sparse
+                )
+            )
+        for method, expected in (
+            ("init", ("xp", "param")),
+            ("update", ("xp", "grad", "param", "slots", "hyper", "step")),
+        ):
+            _check_signature(cls, method, expected)
+        cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        seen_default = False
+        parameters = []
+        for name, hyper in cls.hypers.items():
+            required = hyper.default is REQUIRED
+            # Python wants arguments without a default first; a required one after that is keyword-only.
+            if required and seen_default:
+                kind = inspect.Parameter.KEYWORD_ONLY
+            seen_default = seen_default or not required
+            parameters.append(
+                inspect.Parameter(
+                    name, kind, default=inspect.Parameter.empty if required else hyper.default
+                )
+            )
+        return inspect.Signature(parameters)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        values = bind_arguments(type(self).__name__, type(self).hypers, args, kwargs)
+        object.__setattr__(self, "_hyper_values", values)
+        self._after_init()
+
+    def _after_init(self) -> None:
+        from .contract import check_contract  # it needs NumPy, which importing this module must not
+
+        check_contract(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise RuleError(
+            "{}.{} was assigned, but a rule is immutable: state belongs in slots, and another configuration "
+            "is another rule (rule.replace(...)).".format(type(self).__name__, name)
+        )
+
+    # What a rule author writes.
+
+    def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        """The slots of one variable before its first step.
+
+        Args:
+            xp: the array namespace (names of the Python array API standard).
+            param: the variable's value, any shape, in the compute dtype (float32 for float32 and narrower
+                variables, float64 for float64).
+
+        Returns:
+            slot name -> array of any shape, in the compute dtype. Empty by default.
+        """
+        return {}
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        """One step of one variable: pure, no assignment, no Python branch on an array's value.
+
+        Args:
+            xp: the array namespace.
+            grad: the gradient, of the parameter's shape (with `sparse = "rows"`: of the rows present), in
+                the compute dtype.
+            param: the parameter (with `sparse = "rows"`: its rows).
+            slots: slot name -> array, read-only, as `init` or the step before left them.
+            hyper: the hyperparameters as attributes: scalars for dynamic ones, Python values for static ones.
+            step: scalar; 1 in the first step, the same for all variables.
+
+        Returns:
+            The new parameter and the new slots: the same shapes, dtypes and slot names.
+        """
+        raise NotImplementedError("{} does not define update()".format(type(self).__name__))
+
+    def init_shared(self, xp: Any) -> Mapping[str, Any]:
+        """Optional: scalars that belong to all variables together (such as Prodigy's distance).
+
+        Returns:
+            name -> scalar array, in the compute dtype. `prepare` gets and returns them; `update` finds them on
+            `hyper`.
+        """
+        return {}
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: Any,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        """Optional: sees the whole list once a step, before any variable is updated.
+
+        Args:
+            xp: the array namespace.
+            grads, params, slots: one entry a variable that has a gradient in this step, as `update` gets them.
+            shared: what `init_shared` or the step before returned.
+            hyper, step: as in `update`.
+
+        Returns:
+            The gradients that `update` is to see (same shapes), and the new shared scalars.
+        """
+        return grads, shared
+
+    def for_variable(self, name: str, shape: Tuple[int, ...]) -> UpdateRule:
+        """Optional: the rule for one variable, asked once, when the optimizer is built on it.
+
+        Args:
+            name: the variable's name in the host.
+            shape: its shape.
+
+        Returns:
+            `self` by default.
+        """
+        return self
+
+    # What everybody else uses.
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether `prepare` does anything, here or in a rule inside."""
+        return type(self).prepare is not UpdateRule.prepare
+
+    def children(self) -> Mapping[str, UpdateRule]:
+        """The rules inside this one, by attribute name; empty for a plain rule."""
+        return {}
+
+    def config(self) -> Dict[str, Any]:
+        """The whole configuration; JSON, and `Rule(**config)` gives the rule back.
+
+        Raises:
+            HyperparameterError: a hyperparameter is a callable or variable, which has no JSON form.
+        """
+        return {
+            name: _plain("{}.{}".format(type(self).__name__, name), value)
+            for name, value in self._hyper_values.items()
+        }
+
+    def replace(self: RuleT, **changes: Any) -> RuleT:
+        """A copy with some hyperparameters changed."""
+        return type(self)(**{**self._hyper_values, **changes})
+
+    @property
+    def origin(self) -> UpdateRule:
+        """The rule whose hyperparameters this one shares: itself, unless made by a transform's copy."""
+        return self._origin or self
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, UpdateRule):
+            return NotImplemented
+        return self._hyper_values == other._hyper_values and self.children() == other.children()
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(sorted(self._hyper_values.items()))))
+
+    def __repr__(self) -> str:
+        inside = ["{}={!r}".format(name, rule) for name, rule in self.children().items()]
+        inside += ["{}={!r}".format(name, value) for name, value in self._hyper_values.items()]
+        return "{}({})".format(type(self).__name__, ", ".join(inside))
+
+
+def _check_signature(cls: type, method: str, expected: Tuple[str, ...]) -> None:
+    function = getattr(cls, method)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+    except (TypeError, ValueError):  # a builtin or a C function says nothing about itself
+        return
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return
+    required = [p for p in parameters if p.default is inspect.Parameter.empty and p.kind is not p.VAR_KEYWORD]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < len(expected) or len(required) > len(expected):
+        raise RuleError(
+            "{}.{}({}): expected {}(self, {}).".format(
+                cls.__name__, method, ", ".join(p.name for p in parameters), method, ", ".join(expected)
+            )
+        )
+
+
+def _plain(where: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(where, item) for item in value]
+    if is_source(value):
+        raise HyperparameterError(
+            "{} is {!r}, which has no JSON form. Give a number, or keep the schedule on the optimizer, whose "
+            "get_config() can serialize a schedule object.".format(where, value)
+        )
+    return value
+
+
+def bind_arguments(
+    where: str, hypers: Mapping[str, Hyper], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Checked hyperparameter values from a call's arguments.
+
+    Raises:
+        UnknownArgumentError: too many arguments, one unknown, given twice or missing.
+        HyperparameterError: a value that `Hyper.check` refuses.
+    """
+    names = list(hypers)
+    if len(args) > len(names):
+        raise UnknownArgumentError(
+            "{}() was given {} arguments, and takes {}: {}.".format(
+                where, len(args), len(names), ", ".join(names) or "none"
+            )
+        )
+    given = dict(zip(names, args))
+    for name, value in kwargs.items():
+        if name not in hypers:
+            raise UnknownArgumentError(
+                "{}() has no hyperparameter {!r}; it has {}.{}".format(
+                    where, name, ", ".join(names) or "none", nearest(name, names)
+                )
+            )
+        if name in given:
+            raise UnknownArgumentError("{}() was given {!r} twice.".format(where, name))
+        given[name] = value
+    values = {}
+    for name, hyper in hypers.items():
+        if name not in given and hyper.default is REQUIRED:
+            raise UnknownArgumentError("{}() needs the hyperparameter {!r}.".format(where, name))
+        values[name] = hyper.check(given.get(name, hyper.default), where)
+    return values
+
+
+class HyperValues:
+    """The `hyper` that `update` is given: hyperparameters as attributes, read-only.
+
+    Scalars for dynamic ones, Python values for static ones. Of a transform, the namespace of the rule inside
+    is the attribute of its name (`hyper.inner`), and a name not its own is looked up there.
+    """
+
+    __slots__ = ("_children", "_own", "_shared", "_where")
+
+    _own: Mapping[str, Any]
+    _children: Mapping[str, HyperValues]
+    _shared: Mapping[str, Any]
+    _where: str
+
+    def __init__(
+        self,
+        where: str,
+        own: Mapping[str, Any],
+        children: Mapping[str, HyperValues],
+        shared: Mapping[str, Any],
+    ) -> None:
+        set_ = object.__setattr__
+        set_(self, "_where", where)
+        set_(self, "_own", own)
+        set_(self, "_children", children)
+        set_(self, "_shared", shared)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._own:
+            return self._own[name]
+        if name in self._children:
+            return self._children[name]
+        for child in self._children.values():
+            if not name.startswith("_") and name in child:
+                return getattr(child, name)
+        if name in self._shared:
+            return self._shared[name]
+        names = sorted(self._names())
+        raise AttributeError(
+            "{} has no hyperparameter {!r}; it has {}.{}".format(
+                self._where,
+                name,
+                ", ".join(names) or "none",
+                nearest(name, names),
+            )
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            "hyper.{} was assigned, but update() is pure: hyper is read-only.".format(name)
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def _names(self) -> List[str]:
+        names = [*self._own, *self._shared]
+        for child in self._children.values():
+            names += child._names()
+        return names
+
+    def replace(self, **changes: Any) -> HyperValues:
+        """A copy in which some values are others, wherever in the tree their names are found.
+
+        Raises:
+            AttributeError: a name that no rule here has.
+        """
+        for name in changes:
+            if name not in self:
+                getattr(self, name)  # raises, with the names that there are
+        own = {name: changes.get(name, value) for name, value in self._own.items()}
+        children = {
+            name: child.replace(**{k: v for k, v in changes.items() if k in child and k not in self._own})
+            for name, child in self._children.items()
+        }
+        shared = {name: changes.get(name, value) for name, value in self._shared.items()}
+        return HyperValues(self._where, own, children, shared)
+
+    def __repr__(self) -> str:
+        return "hyper({})".format(", ".join("{}={!r}".format(n, getattr(self, n)) for n in self._names()))
+
+
+def walk(rule: UpdateRule, path: str = "") -> Iterator[Tuple[str, UpdateRule]]:
+    """Every rule of a tree with its path: "" for the root, "inner." for the rule inside, and so on."""
+    yield path, rule
+    for name, child in rule.children().items():
+        for item in walk(child, path + name + "."):
+            yield item
+
+
+def dynamic_hypers(rule: UpdateRule) -> Dict[str, Tuple[UpdateRule, Hyper, Any]]:
+    """The dynamic hyperparameters of a tree: path -> (the rule that has it, its declaration, its value)."""
+    found = {}
+    for path, part in walk(rule):
+        for name, hyper in type(part).hypers.items():
+            if not hyper.static:
+                found[path + name] = (part, hyper, part._hyper_values[name])
+    return found
+
+
+def hyper_values(
+    rule: UpdateRule,
+    scalars: Mapping[Tuple[int, str], Any],
+    xp: Any,
+    shared: Mapping[str, Any] = MappingProxyType({}),
+) -> HyperValues:
+    """The `hyper` of a rule.
+
+    Args:
+        rule: any rule of a tree, or one made from it by `for_variable`.
+        scalars: (id of the rule that has it, name) -> scalar, for every dynamic hyperparameter of the tree. A
+            rule that is not in the tree uses the numbers it was constructed with.
+        xp: the array namespace, for such numbers.
+        shared: the scalars of all variables together.
+    """
+    own = {}
+    origin = rule.origin
+    for name, hyper in type(rule).hypers.items():
+        value = rule._hyper_values[name]
+        if not hyper.static:
+            key = (id(origin), name)
+            value = scalars[key] if key in scalars else xp.scalar(value)
+        own[name] = value
+    children = {name: hyper_values(child, scalars, xp, shared) for name, child in rule.children().items()}
+    return HyperValues(type(rule).__name__, own, children, shared)

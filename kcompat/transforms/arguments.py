@@ -1,0 +1,60 @@
+"""The base arguments of every optimizer (clipping, weight decay) as transforms around its rule."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from ..errors import HyperparameterError
+from ..rule import UpdateRule
+from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
+from .decay import DecoupledWeightDecay
+from .learning_rate import InverseTimeDecay
+
+_CLIPS = {"clipvalue": ClipByValue, "clipnorm": ClipByNorm, "global_clipnorm": ClipByGlobalNorm}
+
+
+def with_base_arguments(
+    rule: UpdateRule,
+    *,
+    weight_decay: Optional[float] = None,
+    clipnorm: Optional[float] = None,
+    clipvalue: Optional[float] = None,
+    global_clipnorm: Optional[float] = None,
+    decay: Optional[float] = None,
+) -> UpdateRule:
+    """The rule with what an optimizer's base arguments ask for around it.
+
+    Args:
+        rule: the update rule.
+        weight_decay: decoupled weight decay, times the learning rate; None or 0 for none.
+        clipnorm, clipvalue, global_clipnorm: at most one of them; None for no clipping.
+        decay: inverse-time decay of the learning rate, per step; None or 0 for none.
+
+    Returns:
+        clipping(learning-rate decay(weight decay(rule))), or what of that is asked for.
+
+    Raises:
+        HyperparameterError: more than one kind of clipping, or a value that is no number or negative.
+    """
+    given: Dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("clipnorm", clipnorm),
+            ("clipvalue", clipvalue),
+            ("global_clipnorm", global_clipnorm),
+        )
+        if value is not None
+    }
+    if len(given) > 1:
+        raise HyperparameterError(
+            "{}: expected at most one kind of clipping.".format(
+                ", ".join("{}={!r}".format(*item) for item in given.items())
+            )
+        )
+    if weight_decay:
+        rule = DecoupledWeightDecay(rule, weight_decay=weight_decay)
+    if decay:
+        rule = InverseTimeDecay(rule, decay=decay)
+    for name, value in given.items():
+        rule = _CLIPS[name](rule, **{name: value})
+    return rule

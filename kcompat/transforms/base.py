@@ -1,0 +1,110 @@
+"""The base of every transform: a rule that has another rule inside."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Dict, Mapping, Sequence, Tuple, TypeVar, Union
+
+from ..errors import RuleError
+from ..rule import HyperValues, UpdateRule
+
+TransformT = TypeVar("TransformT", bound="Transform")
+
+
+class Transform(UpdateRule):
+    """A rule around another rule, `inner`, given first; its own hyperparameters follow.
+
+    Everything goes through to the rule inside unless a subclass overrides it. Slots of both share one
+    namespace, so a transform's own slot may not have the name of one inside.
+
+    Args:
+        inner: the rule inside, or the description of one that `config()` gave.
+
+    Raises:
+        RuleError: `inner` is no rule.
+    """
+
+    inner: UpdateRule
+    _base_names_allowed = True
+
+    def __init__(self, inner: Union[UpdateRule, Mapping[str, Any]], *args: Any, **kwargs: Any) -> None:
+        if isinstance(inner, Mapping) and set(inner) == {"module", "class", "config"}:
+            inner = rule_from(inner)
+        if not isinstance(inner, UpdateRule):
+            raise RuleError(
+                "{}({!r}): expected an update rule, such as kcompat.rules.Adam(), as the first "
+                "argument.".format(type(self).__name__, inner)
+            )
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "sparse", inner.sparse)
+        super().__init__(*args, **kwargs)
+
+    def children(self) -> Mapping[str, UpdateRule]:
+        return {"inner": self.inner}
+
+    def replace(self: TransformT, **changes: Any) -> TransformT:
+        inner = changes.pop("inner", self.inner)
+        return type(self)(inner, **{**self._hyper_values, **changes})
+
+    def around(self: TransformT, inner: UpdateRule) -> TransformT:
+        """This transform around another rule, sharing this one's hyperparameters when they change."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, inner=inner, sparse=inner.sparse, _origin=self.origin)
+        return copy
+
+    @property
+    def needs_all(self) -> bool:
+        return type(self).prepare is not Transform.prepare or self.inner.needs_all
+
+    def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        return self.inner.init(xp, param)
+
+    def init_shared(self, xp: Any) -> Mapping[str, Any]:
+        return self.inner.init_shared(xp)
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: HyperValues,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
+
+    def for_variable(self, name: str, shape: Tuple[int, ...]) -> UpdateRule:
+        inner = self.inner.for_variable(name, shape)
+        return self if inner is self.inner else self.around(inner)
+
+    def config(self) -> Dict[str, Any]:
+        return {"inner": describe(self.inner), **super().config()}
+
+
+def describe(rule: UpdateRule) -> Dict[str, Any]:
+    """A rule as JSON: the module and name of its class, and its configuration."""
+    return {"module": type(rule).__module__, "class": type(rule).__qualname__, "config": rule.config()}
+
+
+def rule_from(description: Mapping[str, Any]) -> UpdateRule:
+    """The rule that `describe` described.
+
+    Raises:
+        RuleError: the module and name lead to something that is no rule.
+    """
+    found: Any = importlib.import_module(description["module"])
+    for part in description["class"].split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, UpdateRule)):
+        raise RuleError(
+            "{}:{} is {!r}; expected an UpdateRule class.".format(
+                description["module"], description["class"], found
+            )
+        )
+    return found(**description["config"])

@@ -1,0 +1,104 @@
+"""Gradient clipping: by value, by each variable's norm, by the norm of all gradients together.
+
+What is clipped is the gradient after duplicate indices of a sparse gradient were summed, and after it was
+aggregated over replicas.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence, Tuple
+
+from ..rule import Hyper, HyperValues
+from .base import Transform
+
+
+class ClipByValue(Transform):
+    """Clips every element of every gradient to [-clipvalue, clipvalue]."""
+
+    clipvalue = Hyper(doc="largest absolute value of an element", ge=0)
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        grad = xp.clip(grad, -hyper.clipvalue, hyper.clipvalue)
+        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: HyperValues,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        # A rule inside that sees all gradients must see them clipped; clipping twice changes nothing.
+        grads = [xp.clip(grad, -hyper.clipvalue, hyper.clipvalue) for grad in grads]
+        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+
+    @property
+    def needs_all(self) -> bool:
+        return self.inner.needs_all
+
+
+class ClipByNorm(Transform):
+    """Scales each variable's gradient so that its L2 norm is at most clipnorm.
+
+    A gradient whose norm is not larger is left as it is. One with a NaN or Inf becomes NaN, where it is not
+    finite or the norm is not.
+    """
+
+    clipnorm = Hyper(doc="largest L2 norm of one variable's gradient", ge=0)
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return self.inner.update(xp, self._clip(xp, grad, hyper), param, slots, hyper.inner, step)
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: HyperValues,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        # As for ClipByValue: idempotent, so that `update` may clip again.
+        grads = [self._clip(xp, grad, hyper) for grad in grads]
+        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+
+    @property
+    def needs_all(self) -> bool:
+        return self.inner.needs_all
+
+    def _clip(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
+        return grad * _scale(xp, xp.linalg.vector_norm(grad), hyper.clipnorm)
+
+
+class ClipByGlobalNorm(Transform):
+    """Scales all gradients by one factor so that the L2 norm over all of them is at most global_clipnorm."""
+
+    global_clipnorm = Hyper(doc="largest L2 norm over all gradients", ge=0)
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: HyperValues,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        total = sum(xp.sum(xp.square(grad)) for grad in grads)
+        scale = _scale(xp, xp.sqrt(total), hyper.global_clipnorm)
+        grads = [grad * scale for grad in grads]
+        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+
+
+def _scale(xp: Any, norm: Any, limit: Any) -> Any:
+    """limit/norm where the norm is larger than the limit, else 1; 0 for a limit and norm of 0."""
+    return xp.where(norm > limit, limit / xp.where(norm > limit, norm, xp.ones_like(norm)), xp.ones_like(norm))

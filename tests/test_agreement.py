@@ -1,0 +1,170 @@
+"""Every API and mode agrees with the rule run in NumPy float64, dense and sparse, over 50 steps."""
+
+import numpy as np
+import pytest
+from _apis import APIS
+from _modes import api_modes, assert_agree, run, starting_values, varied_gradients
+from _rules import ByName, Distance, Factored, LazyMomentum, SignMomentum
+
+import kcompat
+from kcompat import rules
+from kcompat.testing import reference
+
+STEPS = 50
+# A matrix, an embedding with sparse gradients, a vector; and every other shape that a variable may have.
+SHAPES = [(3, 2), (6, 3), (4,)]
+ALL_SHAPES = [*SHAPES, (), (0, 3), (2, 1, 3), (2, 1, 2, 1), (1, 2, 1, 2, 1)]
+SPARSE = {1}
+
+RULES = {
+    "sgd": rules.SGD(0.05),
+    "momentum": rules.SGD(0.05, momentum=0.9),
+    "nesterov": rules.SGD(0.05, momentum=0.9, nesterov=True),
+    "adam": rules.Adam(0.05, epsilon=1e-3),
+    "amsgrad": rules.Adam(0.05, beta_2=0.9, amsgrad=True),
+    "adamw": rules.AdamW(0.05, weight_decay=0.1),
+    "sign_momentum": SignMomentum(0.01),
+    "factored": Factored(power=3),
+    "lazy_momentum": LazyMomentum(0.02),
+    "distance": Distance(0.1),
+    "by_name": ByName(0.02),
+}
+
+BASES = {
+    "clipnorm": {"clipnorm": 0.5},
+    "clipvalue": {"clipvalue": 0.3},
+    "global_clipnorm": {"global_clipnorm": 1.5},
+    "weight_decay": {"weight_decay": 0.1},
+    "all": {"global_clipnorm": 1.5, "weight_decay": 0.1, "decay": 0.05},
+}
+
+API_MODES = api_modes(APIS)
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_agrees_with_the_oracle(api, mode, name):
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, STEPS, sparse=SPARSE)
+    result = run(api, mode, RULES[name], params, gradients)
+    assert_agree(result, reference(RULES[name], params, gradients))
+    assert result.iterations == STEPS
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("name", ["adam", "factored", "lazy_momentum"])
+def test_every_shape(api, mode, name):
+    params, gradients = starting_values(ALL_SHAPES), varied_gradients(ALL_SHAPES, 12, sparse=SPARSE)
+    result = run(api, mode, RULES[name], params, gradients)
+    assert_agree(result, reference(RULES[name], params, gradients))
+
+
+@pytest.mark.filterwarnings("ignore:The argument decay")
+@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("name", sorted(BASES))
+def test_base_arguments_agree_with_the_oracle(api, mode, name):
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, 12, sparse=SPARSE)
+    rule = rules.Adam(0.02)
+    result = run(api, mode, rule, params, gradients, **BASES[name])
+    assert_agree(result, reference(rule, params, gradients, **BASES[name]))
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("name", ["adam", "factored", "distance"])
+def test_float64_agrees_to_1e_12(api, mode, name):
+    params = starting_values(SHAPES, dtype="float64")
+    gradients = varied_gradients(SHAPES, STEPS, dtype="float64", sparse=SPARSE)
+    base = {"clipnorm": 0.7, "weight_decay": 0.1} if name == "adam" else {}
+    result = run(api, mode, RULES[name], params, gradients, **base)
+    assert all(value.dtype == np.float64 for value in result.params)
+    assert_agree(result, reference(RULES[name], params, gradients, **base), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+def test_float32_and_float64_variables_together(api, mode):
+    shapes = [(3, 2), (2, 2)]
+    params = [p.astype(d) for p, d in zip(starting_values(shapes), ("float32", "float64"))]
+    gradients = [
+        [g.astype(p.dtype) for g, p in zip(row, params)] for row in varied_gradients(shapes, STEPS)
+    ]
+    rule = rules.Adam(0.02)
+    result = run(api, mode, rule, params, gradients, global_clipnorm=1.0)
+    expected, _ = reference(rule, params, gradients, global_clipnorm=1.0)
+    np.testing.assert_allclose(result.params[0], expected[0], rtol=1e-5, atol=1e-6)
+    # The norm is taken over both, so it has the float32 gradients' rounding, and no more than that.
+    np.testing.assert_allclose(result.params[1], expected[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("dtype,digits", [("float16", 11), ("bfloat16", 8)])
+def test_low_precision_variables_train(api, mode, dtype, digits):
+    """Natively bfloat16 explodes on tf1 and is frozen elsewhere, because 0.999 rounds to 1."""
+    import tensorflow as tf
+
+    kind = tf.as_dtype(dtype).as_numpy_dtype
+    shapes = [(3, 2), (4, 3)]
+    # Values that the narrow type holds exactly, so that both runs start from and see the same numbers.
+    params = [p.astype(kind) for p in starting_values(shapes)]
+    gradients = [
+        [
+            tuple(part.astype(kind) if part.dtype.kind == "f" else part for part in g)
+            if isinstance(g, tuple)
+            else g.astype(kind)
+            for g in row
+        ]
+        for row in varied_gradients(shapes, 20, sparse={1})
+    ]
+    rule = rules.Adam(0.1)
+    result = run(api, mode, rule, params, gradients)
+    # The parameter is rounded to the narrow type in each step; the moments never are.
+    wide_params = [p.astype("float32") for p in params]
+    wide = [
+        [tuple(np.asarray(x, "float32" if x.dtype != np.int64 else "int64") for x in g) if isinstance(g, tuple)
+         else g.astype("float32") for g in row]
+        for row in gradients
+    ]
+    expected, slots = reference(rule, wide_params, wide)
+    for got, want, start in zip(result.params, expected, wide_params):
+        got = np.asarray(got, "float32")
+        assert np.abs(want - start).max() > 0.3
+        np.testing.assert_allclose(got, want, atol=20 * 2.0**-digits * np.abs(want).max())
+    for got, want in zip(result.slots, slots):
+        for name in want:
+            assert got[name].dtype == np.float32
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("api,mode", API_MODES)
+def test_none_gradients_and_late_variables(api, mode):
+    """A None gradient leaves a variable and its slots as they are; one first seen later joins in."""
+    shapes = [*SHAPES, ()]
+    params, gradients = starting_values(shapes), varied_gradients(shapes, 12, sparse=SPARSE)
+    for step, row in enumerate(gradients):
+        if step < 5:
+            row[0] = row[1] = None
+        elif step % 3 == 1:
+            row[2] = None
+        row[3] = None
+    rule = rules.Adam(0.05)
+    result = run(api, mode, rule, params, gradients)
+    expected, slots = reference(rule, params, gradients)
+    slots[3] = {}  # it never had a gradient
+    assert_agree(result, (expected, slots))
+    assert np.array_equal(result.params[3], params[3])
+
+
+def test_the_oracle_itself():
+    """The oracle against Adam written down independently, in plain NumPy."""
+    params, gradients = starting_values([(3, 2)]), varied_gradients([(3, 2)], STEPS)
+    w, m, v = params[0].astype("float64"), np.zeros((3, 2)), np.zeros((3, 2))
+    for t, (g,) in enumerate(gradients, 1):
+        g = g.astype("float64")
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g * g
+        w = w - 0.05 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-3)
+    got, slots = reference(RULES["adam"], params, gradients)
+    np.testing.assert_allclose(got[0], w, rtol=1e-12)
+    np.testing.assert_allclose(slots[0]["v"], v, rtol=1e-12)
+
+
+def test_every_api_was_tested():
+    assert kcompat.detect().apis == () or APIS
