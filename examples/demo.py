@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import PIPE
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import demo_tasks
@@ -27,8 +28,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sign_momentum import SignMomentum
-
-import kcompat
 
 HERE = pathlib.Path(__file__).resolve().parent
 AGREES = 1e-9  # in float64, where rounding is 1e-16 and a step 1e-3
@@ -84,7 +83,7 @@ def run_api(
     command = [sys.executable, str(HERE / "demo_train.py"), api, public]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            command + [folder], stdout=subprocess.PIPE, stderr=said, universal_newlines=True
+            command + [folder], stdout=PIPE, stderr=said, universal_newlines=True
         )
         for line in process.stdout or ():
             message = json.loads(line)
@@ -102,13 +101,19 @@ def run_api(
     return Outcome(runs, None)
 
 
-def describe(api: str, environment: Any) -> str:
+def detect() -> Any:
+    """What `kcompat.detect()` finds, as plain data; asked elsewhere, for TensorFlow logs."""
+    command = [sys.executable, "-m", "kcompat", "doctor", "--json"]
+    return json.loads(subprocess.run(command, stdout=PIPE, stderr=PIPE, check=False).stdout)
+
+
+def describe(api: str, found: Any) -> str:
     """Name the host class of an API, and the TensorFlow and Keras that it is of."""
-    host = environment.hosts[api]
-    text = "{}\n  {}\n  TensorFlow {}".format(api, host.public, environment.tensorflow)
-    package = host.class_path.partition(".")[0]
+    host = found["hosts"][api]
+    text = "{}\n  {}\n  TensorFlow {}".format(api, host["public"], found["tensorflow"])
+    package = host["class_path"].partition(".")[0]
     if package in ("keras", "tf_keras"):
-        text += ", {} {}".format(package, getattr(environment, package))
+        text += ", {} {}".format(package, found[package])
     return text
 
 
@@ -168,11 +173,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     with console.status("Looking for TensorFlow and Keras"):
-        found = kcompat.detect()
+        found = detect()
     # The oldest API, get_updates, is found too, but nothing adapts to it yet.
-    apis = options.apis or [api for api in found.apis if api != "get_updates"]
+    apis = options.apis or [api for api in found["apis"] if api != "get_updates"]
+    for api in set(apis) - set(found["hosts"]):
+        console.print("{}: {}".format(api, found["absent"].get(api, "no optimizer API")))
+        return 1
     if not apis:
-        console.print("No optimizer API found here: {}".format(found.why))
+        console.print("No optimizer API found here: {}".format(found["why"]))
         return 1
     console.print("Optimizer APIs found here: {}".format(", ".join(apis)))
     tasks = demo_tasks.tasks()
@@ -191,7 +199,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             try:
                 if name == "numpy":
                     return run_numpy(tasks, references, lambda: progress.advance(bar))
-                public = found.hosts[name].public if name in found.hosts else ""
+                public = found["hosts"][name]["public"]
                 return run_api(name, public, references, lambda: progress.advance(bar))
             finally:
                 progress.stop_task(bar)

@@ -1,4 +1,4 @@
-"""The update rule and its hyperparameters: what a rule author writes, shared by every adapter and the oracle."""
+"""The update rule and its hyperparameters: what a rule author writes, shared by all that run it."""
 
 from __future__ import annotations
 
@@ -192,13 +192,14 @@ class UpdateRule:
     #: Hyperparameters by name, in the order of the constructor's arguments.
     hypers: Mapping[str, Hyper] = MappingProxyType({})
 
+    __signature__: inspect.Signature
     _hyper_values: Dict[str, Any]
     _origin: Optional[UpdateRule] = None
     # The transforms that base arguments stand for have hyperparameters of those names.
     _base_names_allowed = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)  # type: ignore[call-arg]
+        super().__init_subclass__(**kwargs)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Hyper)}
         inherited = {
             name: value
@@ -210,25 +211,24 @@ class UpdateRule:
             taken = name in _RESERVED and not cls._base_names_allowed
             if taken or name.startswith("_") or hasattr(UpdateRule, name):
                 raise RuleError(
-                    "{}.{}: a hyperparameter can't have this name, because the rule or the optimizer uses it. "
-                    "Choose another.".format(cls.__name__, name)
+                    "{}.{}: a hyperparameter can't have this name, because the rule or the optimizer uses "
+                    "it. Choose another.".format(cls.__name__, name)
                 )
         if cls.sparse not in ("dense", "rows"):
             raise RuleError(
-                '{}.sparse = {!r}: expected "dense" (every row moves) or "rows" (only the rows present).'.format(
-                    cls.__name__, cls.sparse
-                )
+                '{}.sparse = {!r}: expected "dense" (every row moves) or "rows" (only the rows '
+                "present).".format(cls.__name__, cls.sparse)
             )
         for method, expected in (
             ("init", ("xp", "param")),
             ("update", ("xp", "grad", "param", "slots", "hyper", "step")),
         ):
             _check_signature(cls, method, expected)
-        cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
+        cls.__signature__ = cls._signature()
 
     @classmethod
     def _signature(cls) -> inspect.Signature:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        kind: Any = inspect.Parameter.POSITIONAL_OR_KEYWORD
         seen_default = False
         parameters = []
         for name, hyper in cls.hypers.items():
@@ -298,8 +298,8 @@ class UpdateRule:
         """Optional: scalars that belong to all variables together (such as Prodigy's distance).
 
         Returns:
-            name -> scalar array, in the compute dtype. `prepare` gets and returns them; `update` finds them on
-            `hyper`.
+            name -> scalar array, in the compute dtype. `prepare` gets and returns them; `update` finds
+            them on `hyper`.
         """
         return {}
 
@@ -317,7 +317,7 @@ class UpdateRule:
 
         Args:
             xp: the array namespace.
-            grads, params, slots: one entry a variable that has a gradient in this step, as `update` gets them.
+            grads, params, slots: one entry a variable that has a gradient in this step, as for `update`.
             shared: what `init_shared` or the step before returned.
             hyper, step: as in `update`.
 

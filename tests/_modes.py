@@ -1,7 +1,8 @@
-"""Runs an update rule through an optimizer API in one of the ways that API can be used, for comparison with the oracle.
+"""Runs an update rule through an optimizer API, in one of the ways it can be used, for comparison.
 
-`run(api, mode, rule, params, gradients)` gives parameters, slots and step count as NumPy, whatever the mode:
-"eager", "function" (tf.function), "graph" (a session, resource variables) or "graph_ref" (reference variables).
+`run(api, mode, rule, params, gradients)` gives parameters, slots and step count as NumPy, whatever the
+mode: "eager", "function" (tf.function), "graph" (a session, resource variables) or "graph_ref" (reference
+variables).
 """
 
 from collections import namedtuple
@@ -85,8 +86,9 @@ def run(api, mode, rule, params, gradients, before_step=None, make=None, **base)
         before_step: called with (step from 1, optimizer, session or None) before each step.
         make: makes the optimizer, in place of `kcompat.optimizer(rule, api, **base)`.
     """
-    import kcompat
     import tensorflow as tf
+
+    import kcompat
 
     if make is None:
 
@@ -132,8 +134,8 @@ def _slots(optimizer, variable, read):
         try:
             slots[name] = read(optimizer.get_slot(variable, name))
         except (KeyError, kcompat.NotBuiltError):
-            # Another variable's rule has this slot, or the variable never had a gradient: where the oracle has
-            # the slot all the same, `assert_agree` says so.
+            # Another variable's rule has this slot, or the variable never had a gradient: where the
+            # oracle has the slot all the same, `assert_agree` says so.
             continue
     return slots
 

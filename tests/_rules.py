@@ -18,7 +18,7 @@ class SignMomentum(kcompat.UpdateRule):
 
 
 class Factored(kcompat.UpdateRule):
-    """Slots of other shapes than the parameter's: a row and a column of it, a scalar, and a copy of its start."""
+    """Slots of other shapes than the parameter's: a row and a column, a scalar, and a copy of its start."""
 
     step_size = kcompat.Hyper(0.05)
     rate = kcompat.Hyper(0.9)

@@ -39,7 +39,7 @@ def warn_once(key: str, message: str) -> None:
 
 
 class HyperState:
-    """One dynamic hyperparameter of an optimizer: where its value comes from, and the host's variables for it.
+    """One dynamic hyperparameter: where its value comes from, and the host's variables for it.
 
     Attributes:
         path: where it is in the tree of rules, such as "inner.learning_rate".
@@ -93,7 +93,7 @@ class OptimizerState:
             path: HyperState(path, part, declaration, value)
             for path, (part, declaration, value) in dynamic_hypers(root).items()
         }
-        # The outermost of several hyperparameters of one name is the one that the optimizer's attribute means.
+        # Of several hyperparameters of one name, the optimizer's attribute means the outermost.
         self.attributes: Dict[str, HyperState] = {}
         for hyper in self.hypers.values():
             if self.attributes.setdefault(hyper.name, hyper) is not hyper:
@@ -163,7 +163,7 @@ class Adapter:
                     "optimizer() has no argument {!r}; it has {}. Hyperparameters go to the "
                     "rule.{}".format(name, ", ".join(names), nearest(name, names))
                 )
-        self = cls.__new__(cls)  # type: ignore[call-overload]
+        self = cls.__new__(cls)
         self._set_up(rule, base_arguments)
         return self
 
@@ -184,6 +184,10 @@ class Adapter:
         object.__setattr__(self, "_kc", state)
         self._host_init(base.get("name"))
         state.ready = True
+
+    def _host(self) -> Any:
+        """The host's own methods, past everything that kcompat overrides."""
+        return super()
 
     # What an adapter defines.
 
@@ -483,7 +487,9 @@ def _check_known(where: str, rule: Type[UpdateRule], kwargs: Mapping[str, Any]) 
         if name in rule.hypers or name == "inner" or (name == "lr" and "learning_rate" in rule.hypers):
             continue
         raise UnknownArgumentError(
-            "{}() has no argument {!r}; it has {}.{}".format(where, name, ", ".join(known), nearest(name, known))
+            "{}() has no argument {!r}; it has {}.{}".format(
+                where, name, ", ".join(known), nearest(name, known)
+            )
         )
 
 

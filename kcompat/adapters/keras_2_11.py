@@ -1,5 +1,7 @@
-"""The adapter for the `update_step(gradient, variable)` optimizer: tf.keras of TensorFlow 2.11 to 2.15, `experimental`
-in 2.9 and 2.10, and tf_keras."""
+"""The adapter for the `update_step(gradient, variable)` optimizer: tf.keras of 2.11 to 2.15, and tf_keras.
+
+In TensorFlow 2.9 and 2.10 it is `tf.keras.optimizers.experimental.Optimizer`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 
 import tensorflow as tf
 
-from .base import Adapter, HyperState
+from .base import HyperState
 from .tensorflow_base import TensorFlowAdapter
 
 
@@ -17,7 +19,11 @@ class Keras211Adapter(TensorFlowAdapter):
     api = "keras_2_11"
 
     def _host_init(self, name: Optional[str]) -> None:
-        super(Adapter, self).__init__(name=name or type(self).__name__, jit_compile=False)  # type: ignore[call-arg]
+        self._host().__init__(name=name or type(self).__name__, jit_compile=False)
+        if not hasattr(self, "_variables"):
+            # 2.9 has no list of its own, and finds variables in the attributes. One list for good: what a
+            # checkpoint holds for a list that is replaced is not restored a second time.
+            self._slot_variables: Any = []
         for hyper in self._kc.hypers.values():
             self._source_changed(hyper)
 
@@ -28,7 +34,7 @@ class Keras211Adapter(TensorFlowAdapter):
         if hyper is self._kc.attributes.get("learning_rate"):
             if hyper.kind == "number":
                 # Keras' own float32 variable, which callbacks and checkpoints know.
-                self._learning_rate = self._build_learning_rate(float(hyper.source))  # type: ignore[attr-defined]
+                self._learning_rate = self._build_learning_rate(float(hyper.source))
                 hyper.variable = self._learning_rate
             else:
                 self._learning_rate = hyper.source
@@ -40,14 +46,14 @@ class Keras211Adapter(TensorFlowAdapter):
     # State.
 
     def _iterations_variable(self) -> Any:
-        return self._iterations  # type: ignore[attr-defined]
+        return self._iterations
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         pass  # the host's constructor did
 
     def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
         if like and not self._has_strategy():
-            slot = self.add_variable_from_reference(variable, name, initial_value=initial())  # type: ignore[attr-defined]
+            slot = self.add_variable_from_reference(variable, name, initial_value=initial())
         else:
             # The host knows only the variable's dtype.
             with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
@@ -57,8 +63,7 @@ class Keras211Adapter(TensorFlowAdapter):
             if hasattr(self, "_variables"):
                 self._variables.append(slot)
         if not hasattr(self, "_variables"):
-            # 2.9 has no list of its own, and finds variables in the attributes.
-            self._slot_variables = [*getattr(self, "_slot_variables", ()), slot]
+            self._slot_variables.append(slot)
         return slot
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
@@ -66,11 +71,11 @@ class Keras211Adapter(TensorFlowAdapter):
         if hasattr(self, "_variables"):
             self._variables.append(variable)
         else:
-            self._slot_variables = [*getattr(self, "_slot_variables", ()), variable]
+            self._slot_variables.append(variable)
         return variable
 
     def _host_built(self, variables: Sequence[Any]) -> None:
-        self._build_index_dict(variables)  # type: ignore[attr-defined]
+        self._build_index_dict(variables)
         self._built = True
 
     # The host's hooks.
@@ -115,7 +120,7 @@ class Keras211Adapter(TensorFlowAdapter):
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
             build_all=True,
         )
-        return self.iterations if applied is None else applied  # type: ignore[attr-defined]
+        return self.iterations if applied is None else applied
 
     def _clip_gradients(self, grads: Any) -> Any:
         # LossScaleOptimizerV3 and Keras' training step may call this; clipping is part of the step.

@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence
 import keras
 import tensorflow as tf
 
-from .base import Adapter, HyperState
+from .base import HyperState
 from .tensorflow_base import TensorFlowAdapter
 
 
@@ -20,12 +20,12 @@ class Keras3Adapter(TensorFlowAdapter):
         hyper = self._kc.attributes.get("learning_rate")
         # Without a number the host must not make a variable; its own reading of the callable is never used.
         rate = float(hyper.source) if hyper is not None and hyper.kind == "number" else _no_learning_rate
-        super(Adapter, self).__init__(learning_rate=rate, name=name)  # type: ignore[call-arg]
+        self._host().__init__(learning_rate=rate, name=name)
         for each in self._kc.hypers.values():
             if each.kind == "number":
                 each.exact = self._new_exact(each.name, float(each.source))
         if hyper is not None and hyper.kind == "number":
-            hyper.variable = self._learning_rate  # type: ignore[has-type]
+            hyper.variable = self._learning_rate
 
     def _source_changed(self, hyper: HyperState) -> None:
         if hyper.kind == "number":
@@ -50,10 +50,11 @@ class Keras3Adapter(TensorFlowAdapter):
             return variable.value
         return variable
 
-    _native_value = _native
+    def _native_value(self, value: Any) -> Any:
+        return self._native(value)
 
     def _iterations_variable(self) -> Any:
-        return self._iterations  # type: ignore[attr-defined]
+        return self._iterations
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         pass  # the host's constructor did
@@ -63,10 +64,10 @@ class Keras3Adapter(TensorFlowAdapter):
             return initial()
 
         if like:
-            return self.add_variable_from_reference(variable, name=name, initializer=initializer)  # type: ignore[attr-defined]
+            return self.add_variable_from_reference(variable, name=name, initializer=initializer)
         value = initial()
         path = self._variable_name(variable).replace("/", "_")
-        return self.add_variable(  # type: ignore[attr-defined]
+        return self.add_variable(
             shape=tuple(value.shape),
             initializer=initializer,
             dtype=value.dtype.name,
@@ -75,12 +76,12 @@ class Keras3Adapter(TensorFlowAdapter):
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         value = initial()
-        return self.add_variable(  # type: ignore[attr-defined]
+        return self.add_variable(
             shape=(), initializer=lambda *a, **k: initial(), dtype=value.dtype.name, name=name
         )
 
     def _host_built(self, variables: Sequence[Any]) -> None:
-        super().build(list(variables))  # type: ignore[misc]
+        self._host().build(list(variables))
 
     # The host's hooks.
 
@@ -141,7 +142,7 @@ class Keras3Adapter(TensorFlowAdapter):
         with tf.init_scope():
             if not tf.executing_eagerly():
                 raise RuntimeError(
-                    "Keras 3 has no TensorFlow 1 graphs: its variables can't be run in a session. Use the api "
+                    "Keras 3 has no TensorFlow 1 graphs: a session can't run its variables. Use the api "
                     '"tf1" there (kcompat.optimizer_class(Rule, api="tf1")), or leave the graph.'
                 )
         self._apply(
@@ -151,7 +152,7 @@ class Keras3Adapter(TensorFlowAdapter):
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
             build_all=True,
         )
-        return self._iterations  # type: ignore[attr-defined]
+        return self._iterations
 
     def _clip_gradients(self, grads: Any) -> Any:
         # Clipping is part of the step, after duplicate indices were summed.
@@ -164,7 +165,7 @@ class Keras3Adapter(TensorFlowAdapter):
     # Configuration.
 
     def _config_name(self) -> str:
-        return str(self.name)  # type: ignore[attr-defined]
+        return str(self.name)
 
     def _schedule_to_config(self, schedule: Any) -> Any:
         return keras.saving.serialize_keras_object(schedule)

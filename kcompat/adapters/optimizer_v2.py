@@ -16,25 +16,25 @@ class OptimizerV2Adapter(TensorFlowAdapter):
     api = "optimizer_v2"
 
     def _host_init(self, name: Optional[str]) -> None:
-        super(Adapter, self).__init__(name=name or type(self).__name__)  # type: ignore[call-arg]
+        self._host().__init__(name=name or type(self).__name__)
         for hyper in self._kc.hypers.values():
             # An int would become an int variable, which truncates what it is set to later.
-            self._set_hyper(hyper.host_name, float(hyper.source) if hyper.kind == "number" else hyper.source)  # type: ignore[attr-defined]
+            self._set_hyper(hyper.host_name, float(hyper.source) if hyper.kind == "number" else hyper.source)
 
     # State.
 
     def _iterations_variable(self) -> Any:
-        return self.iterations  # type: ignore[attr-defined]
+        return self.iterations
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
-        _ = self.iterations  # type: ignore[attr-defined]
+        _ = self.iterations
         self._create_hypers()
 
     def _create_hypers(self) -> None:
-        super()._create_hypers()  # type: ignore[misc]
+        self._host()._create_hypers()
         for hyper in self._kc.hypers.values():
             if hyper.kind == "number":
-                hyper.variable = self._hyper[hyper.host_name]  # type: ignore[attr-defined]
+                hyper.variable = self._hyper[hyper.host_name]
                 if hyper.exact is None:
                     hyper.exact = self._new_exact(hyper.host_name + "_exact", float(hyper.source))
 
@@ -43,7 +43,7 @@ class OptimizerV2Adapter(TensorFlowAdapter):
             return super()._new_exact(name, number)
         # In a graph Keras initializes the variables that it tracks, and this is how it comes to.
         with tf.init_scope():
-            return self.add_weight(  # type: ignore[attr-defined]
+            return self.add_weight(
                 name,
                 shape=[],
                 dtype=tf.float64,
@@ -53,9 +53,10 @@ class OptimizerV2Adapter(TensorFlowAdapter):
 
     def _source_changed(self, hyper: HyperState) -> None:
         source = float(hyper.source) if hyper.kind == "number" else hyper.source
-        self._hyper[hyper.host_name] = source  # type: ignore[attr-defined]
+        self._hyper[hyper.host_name] = source
         hyper.variable = hyper.exact = None
-        self._hypers_created = hyper.kind != "number" and self._hypers_created  # type: ignore[has-type]
+        if hyper.kind == "number":
+            self._hypers_created = False
 
     def _number_tensor(self, hyper: HyperState) -> Any:
         if hyper.variable is None:  # the kind changed to a number after the optimizer was built
@@ -64,7 +65,7 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         return super()._number_tensor(hyper)
 
     def _create_missing_hyper(self, hyper: HyperState) -> None:
-        self._hyper[hyper.host_name] = hyper.variable = self.add_weight(  # type: ignore[attr-defined]
+        self._hyper[hyper.host_name] = hyper.variable = self.add_weight(
             hyper.host_name, shape=[], trainable=False, initializer=float(hyper.source)
         )
         hyper.exact = self._new_exact(hyper.host_name + "_exact", float(hyper.source))
@@ -80,17 +81,17 @@ class OptimizerV2Adapter(TensorFlowAdapter):
 
     def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
         if like:
-            return self.add_slot(variable, name, initializer=lambda shape=None, dtype=None, **_: initial())  # type: ignore[attr-defined]
-        # The host's add_slot knows only the variable's dtype, and before 2.5 only its shape: the same steps here.
+            return self.add_slot(variable, name, initializer=lambda shape=None, dtype=None, **_: initial())
+        # The host's add_slot knows only the variable's dtype, and before 2.5 only its shape: the same here.
         key = variable._unique_id
-        if name not in self._slot_names:  # type: ignore[attr-defined]
-            self._slot_names.append(name)  # type: ignore[attr-defined]
+        if name not in self._slot_names:
+            self._slot_names.append(name)
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
             slot = tf.Variable(initial, name="{}/{}".format(variable._shared_name, name), trainable=False)
         tf.keras.backend.track_variable(slot) if hasattr(tf.keras.backend, "track_variable") else None
-        self._slots.setdefault(self._host_key(variable, key), {})[name] = slot  # type: ignore[attr-defined]
-        self._restore_slot_variable(slot_name=name, variable=variable, slot_variable=slot)  # type: ignore[attr-defined]
-        self._weights.append(slot)  # type: ignore[attr-defined]
+        self._slots.setdefault(self._host_key(variable, key), {})[name] = slot
+        self._restore_slot_variable(slot_name=name, variable=variable, slot_variable=slot)
+        self._weights.append(slot)
         return slot
 
     def _host_key(self, variable: Any, key: Any) -> Any:
@@ -98,14 +99,14 @@ class OptimizerV2Adapter(TensorFlowAdapter):
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         value = initial()
-        weight = self.add_weight(  # type: ignore[attr-defined]
+        weight = self.add_weight(
             name,
             shape=[],
             dtype=value.dtype,
             initializer=lambda shape=None, dtype=None, **_: initial(),
             trainable=False,
         )
-        self._weights.append(weight)  # type: ignore[attr-defined]
+        self._weights.append(weight)
         return weight
 
     def build(self, var_list: Sequence[Any]) -> None:
@@ -142,10 +143,10 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         applied = self._apply(
             grads_and_vars,
             global_step=global_step,
-            name=name or self._name,  # type: ignore[attr-defined]
+            name=name or self._name,
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
         )
-        return self.iterations if applied is None else applied  # type: ignore[attr-defined]
+        return self.iterations if applied is None else applied
 
     def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The gradients of a loss in a graph, unclipped: clipping is part of the step.

@@ -1,14 +1,15 @@
 """What the adapters on TensorFlow share: one training step over the whole list of variables.
 
-The order is the same everywhere: gradients are checked, aggregated over replicas and their duplicate indices
-summed; everything is read; the rule runs; then everything is written, and the step is counted. In a TensorFlow 1
-graph, where nothing else would order them, control dependencies hold writes back until what they overwrite has
-been read.
+The order is the same everywhere: gradients are checked, aggregated over replicas and their duplicate
+indices summed; everything is read; the rule runs; then everything is written, and the step is counted. In a
+TensorFlow 1 graph, where nothing else would order them, control dependencies hold writes back until what
+they overwrite has been read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import numbers
 from types import MappingProxyType
@@ -20,7 +21,7 @@ import tensorflow as tf
 from .. import namespaces
 from ..contract import check_result, check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError
-from ..rule import UpdateRule, hyper_values
+from ..rule import hyper_values
 from .base import Adapter, HyperState, VariableState
 
 v1 = tf.compat.v1
@@ -42,6 +43,12 @@ def _no_autograph(function: Any) -> Any:
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
 # 0.999 is 1, and a second moment that is kept in it freezes.
 _COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
+
+
+class _NoStateError(NotBuiltError, KeyError):
+    """Also a KeyError: a checkpoint asks `get_slot` about every variable that it holds, and expects that."""
+
+    __str__ = Exception.__str__  # KeyError's shows the message's repr
 
 
 class _Gradient:
@@ -106,7 +113,7 @@ class TensorFlowAdapter(Adapter):
     def _state_of(self, variable: Any) -> VariableState:
         key = self._variable_key(variable)
         if key not in self._kc.variables:
-            raise NotBuiltError(
+            raise _NoStateError(
                 "{} has no state for the variable {!r}: it has not been built on it. It knows {}.".format(
                     type(self).__name__,
                     self._variable_name(variable),
@@ -202,12 +209,14 @@ class TensorFlowAdapter(Adapter):
 
         if tf.executing_eagerly() and not self._has_strategy():
             values = {name: xp.unwrap(value) for name, value in found.items()}
-            return {
-                name: (lambda name=name: values[name], same_dtype and shapes[name] == shape)  # type: ignore[misc]
-                for name in shapes
-            }
+            initial: Callable[[str], Any] = values.__getitem__
+        else:
+
+            def initial(name: str) -> Any:
+                return xp.unwrap(slots()[name])
+
         return {
-            name: (lambda name=name: xp.unwrap(slots()[name]), same_dtype and shapes[name] == shape)  # type: ignore[misc]
+            name: (functools.partial(initial, name), same_dtype and shapes[name] == shape)
             for name in shapes
         }
 
@@ -250,7 +259,7 @@ class TensorFlowAdapter(Adapter):
             return tf.Variable(np.float64(number), name=name, trainable=False, dtype=tf.float64)
 
     def _hyper_tensor(self, hyper: HyperState, done: Any) -> Any:
-        """A hyperparameter's value in this step, a float64 scalar.
+        """A hyperparameter's value in this step: a float64 scalar, or in eager mode a float.
 
         Args:
             hyper: the hyperparameter.
@@ -262,6 +271,7 @@ class TensorFlowAdapter(Adapter):
         if kind == "callable":
             source = self._call(source)
         elif kind == "schedule":
+            done = tf.convert_to_tensor(done, tf.int64)
             source = source(done if hasattr(source, "get_config") else tf.cast(done, tf.float32))
         source = self._native_value(source)
         if isinstance(source, (numbers.Real, np.ndarray)):  # TensorFlow would take it for float32
@@ -272,12 +282,19 @@ class TensorFlowAdapter(Adapter):
         return value
 
     def _number_tensor(self, hyper: HyperState) -> Any:
-        exact = hyper.exact.read_value()
-        if hyper.variable is None or hyper.variable is hyper.exact:
-            return exact
         # The host's float32 variable decides, since callbacks and checkpoints write to it; but while it holds
         # the rounded form of the number that was given, that number itself is used.
-        host = self._native(hyper.variable).read_value()
+        exact, host = hyper.exact.read_value(), None
+        if hyper.variable is not None:
+            host = self._native(hyper.variable).read_value()
+        if tf.executing_eagerly():
+            # Known here, so that what a rule computes of hyperparameters alone costs no operations.
+            number = float(exact.numpy())
+            if host is not None and host.numpy() != host.dtype.as_numpy_dtype(number):
+                number = float(host.numpy())
+            return number
+        if host is None:
+            return exact
         xp = namespaces.namespace("tensorflow", "float64")
         rounded = xp.wrap(tf.equal(tf.cast(exact, host.dtype), host))
         return xp.unwrap(xp.where(rounded, xp.wrap(exact), xp.wrap(tf.cast(host, tf.float64))))
@@ -308,8 +325,8 @@ class TensorFlowAdapter(Adapter):
         if session is None:
             raise HyperparameterError(
                 "Setting {}.{} in a TensorFlow 1 graph needs a session: set it inside `with "
-                "session.as_default():`, or run optimizer.{}.assign(...) in your session, or give a variable, "
-                "a tensor or a callable as the hyperparameter.".format(
+                "session.as_default():`, or run optimizer.{}.assign(...) in your session, or give a "
+                "variable, a tensor or a callable as the hyperparameter.".format(
                     type(self).__name__, variable.op.name, variable.op.name.rpartition("/")[2]
                 )
             )
@@ -352,11 +369,22 @@ class TensorFlowAdapter(Adapter):
             return hyper.source(tf.convert_to_tensor(done) if takes_object else tf.cast(done, tf.float32))
         return hyper.source
 
-    def _scalars(self, xp: Any, done: Any) -> Dict[Tuple[int, str], Any]:
-        return {
-            (id(hyper.rule), hyper.name): xp.scalar(self._hyper_tensor(hyper, done))
+    def _scalars(self, namespaces_: Iterable[Any], done: Any) -> Dict[Any, Dict[Tuple[int, str], Any]]:
+        """The hyperparameters of this step for each namespace, as `hyper_values` wants them."""
+        values = {
+            (id(hyper.rule), hyper.name): self._hyper_tensor(hyper, done)
             for hyper in self._kc.hypers.values()
         }
+        return {xp: {key: xp.scalar(value) for key, value in values.items()} for xp in set(namespaces_)}
+
+    def _steps_done(self) -> Tuple[Any, Any]:
+        """The number of steps done (int64) and the number of this step (float64); in eager mode int and float."""
+        counter = self._native(self._iterations_variable())
+        if tf.executing_eagerly() and not self._has_strategy():
+            done = int(counter.numpy())
+            return done, float(done + 1)
+        tensor = tf.convert_to_tensor(counter.read_value())
+        return tensor, tf.cast(tensor + 1, tf.float64)
 
     # The step.
 
@@ -403,8 +431,10 @@ class TensorFlowAdapter(Adapter):
         grads, variables = self._checked_pairs(grads_and_vars)
         if not tf.executing_eagerly():
             self._kc.traced = True
-        with tf.init_scope():
-            self._build([v for _, v in grads_and_vars] if build_all else variables)
+        to_build = [v for _, v in grads_and_vars] if build_all else variables
+        if any(self._variable_key(variable) not in self._kc.variables for variable in to_build):
+            with tf.init_scope():
+                self._build(to_build)
         if self._has_strategy():
             return self._apply_distributed(grads, variables, aggregate, global_step)
         with tf.name_scope(_scope(name or type(self).__name__)):
@@ -414,11 +444,8 @@ class TensorFlowAdapter(Adapter):
         ordered = not tf.executing_eagerly() and not _in_function()
         known = [self._state_of(variable) for variable in variables]
         with _after(grads if ordered else ()):
-            done = tf.convert_to_tensor(self._native(self._iterations_variable()).read_value())
-            step = tf.cast(done + 1, tf.float64)
-            scalars = {each.xp: None for each in known}
-            for xp in scalars:
-                scalars[xp] = self._scalars(xp, done)
+            done, step = self._steps_done()
+            scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
             shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
             namespaces_of: Dict[Tuple[int, Any], Any] = {}
@@ -459,7 +486,7 @@ class TensorFlowAdapter(Adapter):
         scalars: Mapping[Any, Any],
         step: Any,
     ) -> Tuple[Callable[[Any], Mapping[str, Any]], List[Tuple[Any, Any]]]:
-        """Runs the rule's `prepare`. Changes `gradients`; gives the shared scalars and what to write of them."""
+        """Runs the rule's `prepare`, changing `gradients`; gives the shared scalars and their writes."""
         state = self._kc
         root = state.root
         if not root.needs_all:
@@ -581,11 +608,10 @@ class TensorFlowAdapter(Adapter):
         if aggregate:
             grads = [context.all_reduce(tf.distribute.ReduceOp.SUM, grad) for grad in grads]
         known = [self._state_of(variable) for variable in variables]
-        done = tf.convert_to_tensor(self._iterations_variable().read_value())
-        step = tf.cast(done + 1, tf.float64)
+        done, step = self._steps_done()
         gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
         if self._kc.root.needs_all:
-            scalars = {each.xp: self._scalars(each.xp, done) for each in known}
+            scalars = self._scalars([each.xp for each in known], done)
             shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
             if shared_writes:
                 raise NotImplementedError(
@@ -597,7 +623,12 @@ class TensorFlowAdapter(Adapter):
         return context.merge_call(self._update_replicas, args=(arrays, rows, variables, global_step))
 
     def _update_replicas(
-        self, strategy: Any, arrays: Sequence[Any], rows: Sequence[Any], variables: Sequence[Any], global_step: Any
+        self,
+        strategy: Any,
+        arrays: Sequence[Any],
+        rows: Sequence[Any],
+        variables: Sequence[Any],
+        global_step: Any,
     ) -> Any:
         """In the cross-replica context: updates each variable's copies where they are."""
         writes: List[Any] = []
@@ -606,11 +637,10 @@ class TensorFlowAdapter(Adapter):
 
             def update(local: Any, array: Any, row: Any, *slots: Any, known: VariableState = known) -> Any:
                 xp = known.xp
-                done = tf.convert_to_tensor(self._iterations_variable().read_value())
+                done, step = self._steps_done()
                 replica = VariableState(local, known.name, known.rule, xp)
                 replica.slots = dict(zip(known.slots, slots))
-                hyper = hyper_values(known.rule, self._scalars(xp, done), xp)
-                step = tf.cast(done + 1, tf.float64)
+                hyper = hyper_values(known.rule, self._scalars([xp], done)[xp], xp)
                 ordered = not tf.executing_eagerly() and not _in_function()
                 written = self._update(local, replica, _Gradient(xp.wrap(array), row), hyper, step, ordered)
                 if tf.executing_eagerly():
@@ -643,10 +673,10 @@ class TensorFlowAdapter(Adapter):
         ordered = not tf.executing_eagerly() and not _in_function()
         known = self._state_of(variable)
         with _after([grad] if ordered else ()):
-            done = tf.convert_to_tensor(self._native(self._iterations_variable()).read_value())
-            hyper = hyper_values(known.rule, self._scalars(known.xp, done), known.xp)
+            done, step = self._steps_done()
+            hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
             gradient = self._gradient(grad, known, variable)
-            writes = self._update(variable, known, gradient, hyper, tf.cast(done + 1, tf.float64), ordered)
+            writes = self._update(variable, known, gradient, hyper, step, ordered)
         if tf.executing_eagerly():
             return None
         return tf.group(*[_operation(write) for write in writes])
@@ -705,7 +735,7 @@ class TensorFlowAdapter(Adapter):
         pairs = self._gradients(loss, var_list, tape, grad_loss)
         return self.apply_gradients(pairs, name=name, global_step=global_step)
 
-    def apply_gradients(self, grads_and_vars: Any, name: Optional[str] = None, global_step: Any = None) -> Any:
+    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
     @classmethod

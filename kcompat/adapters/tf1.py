@@ -1,4 +1,4 @@
-"""The adapter for `tf.compat.v1.train.Optimizer`: sessions, estimators and eager code, TensorFlow 1.13 and later."""
+"""The adapter for `tf.compat.v1.train.Optimizer`: sessions, estimators and eager code, 1.13 and later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
-from .base import Adapter, HyperState
+from .base import HyperState
 from .tensorflow_base import TensorFlowAdapter, v1
 
 
@@ -22,7 +22,7 @@ class TF1Adapter(TensorFlowAdapter):
     api = "tf1"
 
     def _host_init(self, name: Optional[str]) -> None:
-        super(Adapter, self).__init__(use_locking=False, name=name or type(self).__name__)  # type: ignore[call-arg]
+        self._host().__init__(use_locking=False, name=name or type(self).__name__)
 
     # State, one set of variables for each graph and one for eager mode.
 
@@ -33,7 +33,7 @@ class TF1Adapter(TensorFlowAdapter):
             return None if tf.executing_eagerly() else v1.get_default_graph()
 
     def _iterations_variable(self) -> Any:
-        return self._get_non_slot_variable("iterations", graph=self._graph())  # type: ignore[attr-defined]
+        return self._get_non_slot_variable("iterations", graph=self._graph())
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         # The host colocates a non-slot variable with the first variable by name.
@@ -45,24 +45,25 @@ class TF1Adapter(TensorFlowAdapter):
 
     def _non_slot(self, initial: Any, name: str, first: Any) -> Any:
         with v1.variable_scope(v1.get_variable_scope(), reuse=False), self._named():
-            return self._create_non_slot_variable(initial, name=name, colocate_with=first)  # type: ignore[attr-defined]
+            return self._create_non_slot_variable(initial, name=name, colocate_with=first)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        with tf.name_scope(self.get_name()):  # type: ignore[attr-defined]
+        with tf.name_scope(self.get_name()):
             yield
 
     def _number_variable(self, hyper: HyperState) -> Any:
-        return self._get_non_slot_variable(hyper.host_name, graph=self._graph())  # type: ignore[attr-defined]
+        return self._get_non_slot_variable(hyper.host_name, graph=self._graph())
 
     def _number_tensor(self, hyper: HyperState) -> Any:
-        return self._number_variable(hyper).read_value()
+        hyper.exact = self._number_variable(hyper)
+        return super()._number_tensor(hyper)
 
     def _has_variable(self, hyper: HyperState) -> bool:
-        return any(name == hyper.host_name for name, _ in self._non_slot_dict)  # type: ignore[attr-defined]
+        return any(name == hyper.host_name for name, _ in self._non_slot_dict)
 
     def _assign_number(self, hyper: HyperState, number: float) -> None:
-        for (name, _), variable in list(self._non_slot_dict.items()):  # type: ignore[attr-defined]
+        for (name, _), variable in list(self._non_slot_dict.items()):
             if name == hyper.host_name:
                 self._set_value(variable, number)
 
@@ -77,12 +78,12 @@ class TF1Adapter(TensorFlowAdapter):
     def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
         value = initial()
         # Named after the slot, not `Adam`, `Adam_1`: TensorFlow 1's names depend on the order of creation.
-        op_name = "{}/{}".format(self.get_name(), name)  # type: ignore[attr-defined]
+        op_name = "{}/{}".format(self.get_name(), name)
         if tf.executing_eagerly() or hasattr(variable, "handle") or not _reads_variables(value.op):
-            return self._get_or_make_slot(variable, value, name, op_name)  # type: ignore[attr-defined]
+            return self._get_or_make_slot(variable, value, name, op_name)
         # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
         # with a cond(), which from 2.0 on reads the other variable before it is initialized.
-        slot = self._get_or_make_slot(  # type: ignore[attr-defined]
+        slot = self._get_or_make_slot(
             variable, tf.zeros(value.shape, value.dtype), name, op_name
         )
         slot._initializer_op = v1.assign(slot, value).op
@@ -141,7 +142,30 @@ class TF1Adapter(TensorFlowAdapter):
                 train_ops.append(applied)
         return applied
 
-    def minimize(
+    def compute_gradients(
+        self,
+        loss: Any,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        grad_loss: Any = None,
+    ) -> Any:
+        """Pairs (gradient, variable) of a loss; as the host's, and `var_list` may be a callable."""
+        if callable(var_list):
+            if callable(loss):  # which may be what makes the variables, so it goes first
+                return self._gradients(loss, var_list, None, grad_loss)
+            var_list = var_list()
+        return self._host().compute_gradients(
+            loss,
+            var_list=var_list,
+            gate_gradients=gate_gradients,
+            aggregation_method=aggregation_method,
+            colocate_gradients_with_ops=colocate_gradients_with_ops,
+            grad_loss=grad_loss,
+        )
+
+    def minimize(  # type: ignore[override]
         self,
         loss: Any,
         global_step: Any = None,
@@ -157,7 +181,7 @@ class TF1Adapter(TensorFlowAdapter):
         if tape is not None:
             pairs = self._gradients(loss, var_list, tape, grad_loss)
         else:
-            pairs = self.compute_gradients(  # type: ignore[attr-defined]
+            pairs = self.compute_gradients(
                 loss,
                 var_list=var_list,
                 gate_gradients=gate_gradients,

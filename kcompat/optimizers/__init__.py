@@ -1,5 +1,6 @@
-"""Drop-in optimizer classes under Keras 3's names, native on the API found here; `optimizers.tf1` and so on name one.
+"""Drop-in optimizer classes under Keras 3's names, native on the API found here.
 
+`optimizers.tf1`, `optimizers.optimizer_v2` and so on have the classes of one API, whatever the default is.
 Classes are made on first access, so importing this module imports no framework.
 """
 

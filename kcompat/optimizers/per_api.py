@@ -9,7 +9,7 @@ from ..adapters import optimizer_class
 
 
 def lazy_classes(module: str, api: str) -> Tuple[Callable[[str], Any], Callable[[], List[str]]]:
-    """The `__getattr__` and `__dir__` of a module that has every rule of the catalogue as a class of one API."""
+    """The `__getattr__` and `__dir__` of a module with every rule of the catalogue as a class of one API."""
 
     def get(name: str) -> Any:
         if name in rules.CATALOGUE:

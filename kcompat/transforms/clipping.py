@@ -101,4 +101,5 @@ class ClipByGlobalNorm(Transform):
 
 def _scale(xp: Any, norm: Any, limit: Any) -> Any:
     """limit/norm where the norm is larger than the limit, else 1; 0 for a limit and norm of 0."""
-    return xp.where(norm > limit, limit / xp.where(norm > limit, norm, xp.ones_like(norm)), xp.ones_like(norm))
+    one = xp.ones_like(norm)
+    return xp.where(norm > limit, limit / xp.where(norm > limit, norm, one), one)

@@ -43,7 +43,8 @@ class _NoDecay(Transform):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        return self.inner.update(xp, grad, param, slots, hyper.inner.replace(weight_decay=xp.scalar(0.0)), step)
+        hyper = hyper.inner.replace(weight_decay=xp.scalar(0.0))
+        return self.inner.update(xp, grad, param, slots, hyper, step)
 
 
 def without_weight_decay(rule: UpdateRule) -> UpdateRule:
