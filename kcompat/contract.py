@@ -83,9 +83,16 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
             step_ = xp.scalar(float(step))
             hyper = hyper_values(rule, scalars, xp, MappingProxyType(shared))
             if rule.needs_all:
-                grads, new_shared = rule.prepare(
+                prepared = rule.prepare(
                     xp, [grad], [param], [MappingProxyType(slots)], MappingProxyType(shared), hyper, step_
                 )
+                if not isinstance(prepared, tuple) or len(prepared) != 2:
+                    raise RuleError(
+                        "{}.prepare() returned {}; expected the pair (gradients, new_shared).".format(
+                            type(rule).__name__, type(prepared).__name__
+                        )
+                    )
+                grads, new_shared = prepared
                 shared = check_same(rule, xp, "prepare", shared, new_shared)
                 grads = list(grads)
                 if len(grads) != 1 or tuple(grads[0].shape) != shape:
@@ -127,7 +134,7 @@ def check_slots(
         if not isinstance(name, str) or not name.isidentifier():
             raise RuleError("{}: slot name {!r}; expected an identifier.".format(where, name))
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = xp.full((), value)
+            value = xp.full((), float(value))
         value = xp.wrap(xp.unwrap(value))
         if value.dtype != xp.compute_dtype:
             raise RuleError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import numbers
@@ -139,7 +140,11 @@ class Hyper:
             HyperparameterError: not a number, NaN, or out of bounds.
         """
         if self.static:
-            return value
+            if type(value).__module__.startswith("numpy") and getattr(value, "shape", None) == ():
+                return value.item()
+            # A copy, which changing the caller's or the class's own list does not change. JSON has no tuples.
+            value = copy.deepcopy(value)
+            return tuple(value) if isinstance(self.default, tuple) and isinstance(value, list) else value
         if is_source(value):
             return value
         given = value
@@ -201,12 +206,14 @@ class UpdateRule:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Hyper)}
-        inherited = {
-            name: value
-            for name, value in cls.hypers.items()
-            if name not in own and getattr(cls, name, None) is value
-        }
-        cls.hypers = MappingProxyType({**inherited, **own})
+        hypers: Dict[str, Hyper] = {}
+        for base in reversed(cls.__mro__):  # of several bases, too; declared again, it moves to the end
+            declared = {name: value for name, value in vars(base).items() if isinstance(value, Hyper)}
+            hypers = {name: value for name, value in hypers.items() if name not in declared}
+            hypers.update(declared)
+        cls.hypers = MappingProxyType(
+            {name: value for name, value in hypers.items() if getattr(cls, name, None) is value}
+        )
         for name in own:
             taken = name in _RESERVED and not cls._base_names_allowed
             if taken or name.startswith("_") or hasattr(UpdateRule, name):
@@ -375,7 +382,8 @@ class UpdateRule:
         return self._hyper_values == other._hyper_values and self.children() == other.children()
 
     def __hash__(self) -> int:
-        return hash((type(self), repr(sorted(self._hyper_values.items()))))
+        # Not their repr: 1 equals 1.0, and so must its hash.
+        return hash((type(self), tuple(map(_hashable, self._hyper_values.values()))))
 
     def __repr__(self) -> str:
         inside = ["{}={!r}".format(name, rule) for name, rule in self.children().items()]
@@ -399,6 +407,14 @@ def _check_signature(cls: type, method: str, expected: Tuple[str, ...]) -> None:
                 cls.__name__, method, ", ".join(p.name for p in parameters), method, ", ".join(expected)
             )
         )
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:  # a list or a dict: equal ones have equal hashes, and so have unequal ones
+        return None
+    return value
 
 
 def _plain(where: str, value: Any) -> Any:

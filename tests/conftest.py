@@ -1,6 +1,7 @@
 """What all tests share: quiet frameworks, and a run that fails where a demanded API is missing."""
 
 import os
+from collections import Counter
 
 # Before any framework is imported: no GPU, and no log of what the CPU could do.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -25,16 +26,36 @@ def pytest_sessionstart(session):
         )
 
 
+_not_collected = Counter()
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave out tests over the APIs where there is none: they would only be reported as skipped."""
-    kept, empty = [], []
+    """Leave out tests that mean nothing here (no API, no TensorFlow, another release): not a skip but a fact.
+
+    Their reasons are in the terminal summary.
+    """
+    kept, left_out = [], []
     for item in items:
-        reasons = [str(mark.kwargs.get("reason")) for mark in item.iter_markers("skip")]
-        without = any(reason.startswith("got empty parameter set") for reason in reasons)
-        (empty if without else kept).append(item)
-    if empty:
-        config.hook.pytest_deselected(items=empty)
+        reasons = [
+            str(mark.kwargs.get("reason"))
+            for mark in item.iter_markers("skip")
+            if str(mark.kwargs.get("reason")).startswith("got empty parameter set")
+        ]
+        reasons += [
+            str(mark.kwargs["reason"]) for mark in item.iter_markers("skipif") if all(mark.args)
+        ]
+        (left_out if reasons else kept).append(item)
+        _not_collected.update(reasons[:1])
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say why tests were not collected."""
+    for reason, count in sorted(_not_collected.items()):
+        if not reason.startswith("got empty parameter set"):
+            terminalreporter.write_line("not collected: {} tests: {}".format(count, reason))
 
 
 def pytest_report_header(config):

@@ -5,7 +5,7 @@ In TensorFlow 2.9 and 2.10 it is `tf.keras.optimizers.experimental.Optimizer`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 import tensorflow as tf
 
@@ -77,6 +77,11 @@ class Keras211Adapter(TensorFlowAdapter):
     def _host_built(self, variables: Sequence[Any]) -> None:
         self._build_index_dict(variables)
         self._built = True
+
+    def __dir__(self) -> List[str]:
+        # tf.train.Checkpoint of TensorFlow 2.11 and later finds out with dir() whether an object's slots are
+        # no attributes of it, and are to be saved apart. Here they are in the host's list of variables.
+        return [name for name in super().__dir__() if name != "get_slot_names"]
 
     # The host's hooks.
 

@@ -54,7 +54,9 @@ class Keras3Adapter(TensorFlowAdapter):
         return self._native(value)
 
     def _iterations_variable(self) -> Any:
-        return self._iterations
+        # Called `iterations` up to Keras 3.5; since then that is a property which counts updates, not steps.
+        counter = getattr(self, "_iterations", None)
+        return self.iterations if counter is None else counter
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         pass  # the host's constructor did
@@ -82,6 +84,11 @@ class Keras3Adapter(TensorFlowAdapter):
 
     def _host_built(self, variables: Sequence[Any]) -> None:
         self._host().build(list(variables))
+
+    def __dir__(self) -> List[str]:
+        # tf.train.Checkpoint of TensorFlow 2.11 and later finds out with dir() whether an object's slots are
+        # no attributes of it, and are to be saved apart. Here they are in the host's list of variables.
+        return [name for name in super().__dir__() if name != "get_slot_names"]
 
     # The host's hooks.
 
@@ -152,7 +159,7 @@ class Keras3Adapter(TensorFlowAdapter):
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
             build_all=True,
         )
-        return self._iterations
+        return self._iterations_variable()
 
     def _clip_gradients(self, grads: Any) -> Any:
         # Clipping is part of the step, after duplicate indices were summed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import tensorflow as tf
@@ -75,8 +76,6 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         if hyper.kind == "number" and hyper.variable is None and not self._hypers_created:
             with tf.init_scope():
                 self._create_hypers()
-        if hyper.kind == "schedule":
-            return hyper.source  # as OptimizerV2 answers: the schedule itself
         return super()._public_hyper(hyper)
 
     def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
@@ -88,7 +87,8 @@ class OptimizerV2Adapter(TensorFlowAdapter):
             self._slot_names.append(name)
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
             slot = tf.Variable(initial, name="{}/{}".format(variable._shared_name, name), trainable=False)
-        tf.keras.backend.track_variable(slot) if hasattr(tf.keras.backend, "track_variable") else None
+        # In Keras' graph mode only what its backend knows of is initialized.
+        sys.modules[type(self).add_slot.__module__].backend.track_variable(slot)
         self._slots.setdefault(self._host_key(variable, key), {})[name] = slot
         self._restore_slot_variable(slot_name=name, variable=variable, slot_variable=slot)
         self._weights.append(slot)

@@ -647,10 +647,12 @@ class TensorFlowAdapter(Adapter):
                     return tf.zeros(())
                 return tf.group(*[_operation(each) for each in written])
 
-            args = (array, row, *known.slots.values())
-            writes += strategy.extended.update(variable, update, args=args, group=False)
+            slots = [self._native(slot) for slot in known.slots.values()]
+            writes += strategy.extended.update(
+                self._native(variable), update, args=(array, row, *slots), group=False
+            )
         with _after([write for write in writes if not tf.executing_eagerly()]):
-            counted = [self._iterations_variable().assign_add(1)]
+            counted = [self._native(self._iterations_variable()).assign_add(1)]
             if global_step is not None:
                 counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))
         if tf.executing_eagerly():
@@ -768,8 +770,12 @@ def _in_v1_graph(variable: Any) -> bool:
 
 
 def _in_function() -> bool:
-    """Whether a tf.function is being traced, which orders reads and writes of variables by itself."""
-    return bool(getattr(v1.get_default_graph(), "building_function", False))
+    """Whether a tf.function is being traced, which orders reads and writes of variables by itself.
+
+    Not by `building_function`: the graph that Keras builds its training step in, in eager mode up to
+    TensorFlow 2.1, is a function's too, and nothing orders what is in it.
+    """
+    return bool(getattr(v1.get_default_graph(), "_add_control_dependencies", False))
 
 
 @contextlib.contextmanager
