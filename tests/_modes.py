@@ -47,7 +47,8 @@ def to_numpy(variable):
     """The value of a variable in eager mode; bfloat16 comes as float32."""
     import tensorflow as tf
 
-    tensor = tf.convert_to_tensor(variable.value if not callable(variable.value) else variable)
+    value = getattr(variable, "value", None)  # a Keras 3 variable's; TensorFlow's has a method of that name
+    tensor = tf.convert_to_tensor(variable if value is None or callable(value) else value)
     if tensor.dtype == tf.bfloat16:
         tensor = tf.cast(tensor, tf.float32)
     return tensor.numpy()

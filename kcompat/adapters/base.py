@@ -16,7 +16,8 @@ from ..transforms.arguments import with_base_arguments
 # Base arguments that are transforms around the rule, and readable and settable on the optimizer.
 _TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 
-# Base arguments of Keras 3 that this version takes only with the value that switches them off.
+# Base arguments of Keras 3 whose names its own code reads, and the values that switch them off. The host is
+# always given those: what the user gave is a transform.
 _OFF = {
     "use_ema": False,
     "ema_momentum": 0.99,
@@ -109,12 +110,34 @@ class OptimizerState:
         self.excluded: List[Callable[[Any, str], bool]] = []
         self.traced = False
         self.ready = False
+        # Whether the host's own code is running, which must see what it was given.
+        self.in_host = False
+
+
+def _base_argument(name: str, doc: str) -> property:
+    """A property for a base argument that Keras 3's own code reads."""
+
+    def get(self: Adapter) -> Any:
+        state = self._kc
+        if not state.ready or state.in_host:
+            return _OFF[name]
+        if name in state.attributes:
+            return self._get_argument(name)
+        return state.base.get(name, _OFF[name])
+
+    def set_(self: Adapter, value: Any) -> None:
+        if self._kc.ready:
+            self._set_hyper_source(name, value)
+
+    return property(get, set_, doc=doc)
 
 
 class Adapter:
     """The base of all adapters, mixed into the host's optimizer class in front of it."""
 
     api = ""
+    # Base arguments that mean nothing on this API.
+    without: Tuple[str, ...] = ()
     rule_class: Type[UpdateRule]
     _kc: OptimizerState
 
@@ -168,18 +191,18 @@ class Adapter:
         return self
 
     def _set_up(self, rule: UpdateRule, base: Mapping[str, Any]) -> None:
-        for name, off in _OFF.items():
-            if base.get(name, off) not in (off, None) and name != "ema_momentum":
+        for name in self.without:
+            if base.get(name) is not None:
                 raise UnknownArgumentError(
-                    "{}({}={!r}): this version of kcompat does not have it yet; leave it out.".format(
-                        type(self).__name__, name, base[name]
-                    )
+                    "{}({}={!r}): the training loops of the API {} know nothing of it. Use the host's "
+                    "LossScaleOptimizer.".format(type(self).__name__, name, base[name], self.api)
                 )
         if base.get("decay"):
             warn_once(
                 "decay", "The argument decay is deprecated; use a learning-rate schedule (inverse time)."
             )
-        transforms = {name: base.get(name) for name in (*_TRANSFORM_ARGUMENTS, "decay")}
+        transforms: Dict[str, Any] = {name: base.get(name) for name in (*_TRANSFORM_ARGUMENTS, "decay")}
+        transforms.update((name, base.get(name, off)) for name, off in _OFF.items())
         state = OptimizerState(rule, with_base_arguments(rule, **transforms), base)
         object.__setattr__(self, "_kc", state)
         self._host_init(base.get("name"))
@@ -245,9 +268,8 @@ class Adapter:
                 )
             )
         self._check_layout(hyper, value)
-        if same_kind:
-            if self._has_variable(hyper):
-                self._assign_number(hyper, float(value))
+        if same_kind and self._has_variable(hyper):
+            self._assign_number(hyper, float(value))
             hyper.source = value
         else:
             hyper.source = value
@@ -327,6 +349,16 @@ class Adapter:
     def global_clipnorm(self, value: Any) -> None:
         self._set_argument("global_clipnorm", value)
 
+    use_ema = _base_argument("use_ema", "Whether a moving average of the variables is kept.")
+    ema_momentum = _base_argument("ema_momentum", "The fraction of the average kept in a step.")
+    ema_overwrite_frequency = _base_argument(
+        "ema_overwrite_frequency", "Updates between two replacements of the variables by their averages."
+    )
+    loss_scale_factor = _base_argument("loss_scale_factor", "What the loss is multiplied by, or None.")
+    gradient_accumulation_steps = _base_argument(
+        "gradient_accumulation_steps", "Steps that make one update, or None."
+    )
+
     def _get_attribute(self, name: str) -> Any:
         if name not in self._kc.attributes:
             raise AttributeError("{} has no hyperparameter {!r}.".format(type(self).__name__, name))
@@ -366,9 +398,13 @@ class Adapter:
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__.get("_kc")
-        if state is not None and state.ready and not isinstance(getattr(type(self), name, None), property):
-            if name in state.attributes:
-                self._set_hyper_source(name, value)
+        if state is not None and state.ready:
+            # Before the host's own __setattr__: OptimizerV2's goes to its variables, past every check.
+            if name in _TRANSFORM_ARGUMENTS:
+                self._set_argument(name, value)
+                return
+            if name in state.attributes or name == "lr":
+                self._set_hyper_source("learning_rate" if name == "lr" else name, value)
                 return
             if name in state.static:
                 raise HyperparameterError(

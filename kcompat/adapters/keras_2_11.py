@@ -10,13 +10,14 @@ from typing import Any, Callable, List, Optional, Sequence
 import tensorflow as tf
 
 from .base import HyperState
-from .tensorflow_base import TensorFlowAdapter
+from .tensorflow_base import TensorFlowAdapter, _in_v1_graph
 
 
 class Keras211Adapter(TensorFlowAdapter):
     """A rule as a Keras 2.11 optimizer."""
 
     api = "keras_2_11"
+    without = ("loss_scale_factor",)
 
     def _host_init(self, name: Optional[str]) -> None:
         self._host().__init__(name=name or type(self).__name__, jit_compile=False)
@@ -39,6 +40,14 @@ class Keras211Adapter(TensorFlowAdapter):
             else:
                 self._learning_rate = hyper.source
 
+    def _assign_number(self, hyper: HyperState, number: float) -> None:
+        if _in_v1_graph(hyper.exact) and not self._kc.traced:
+            # The host has made its variable already, and initializing it would undo what a session assigns.
+            hyper.source = number
+            self._source_changed(hyper)
+            return
+        super()._assign_number(hyper, number)
+
     def _new_exact(self, name: str, number: float) -> Any:
         # Inside a plain object, where no tracker finds it: hyperparameters are configuration, not state.
         return super()._new_exact(name, number)
@@ -47,6 +56,21 @@ class Keras211Adapter(TensorFlowAdapter):
 
     def _iterations_variable(self) -> Any:
         return self._iterations
+
+    @property
+    def iterations(self) -> Any:
+        """The number of updates done, int64: the host's variable, or what it makes with accumulation."""
+        return self._updates(self._iterations)
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        if self._kc.variables:
+            raise RuntimeError(
+                "{}.iterations was set after the optimizer was built; set it before the first step.".format(
+                    type(self).__name__
+                )
+            )
+        self._iterations = variable
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         pass  # the host's constructor did

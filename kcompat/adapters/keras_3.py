@@ -10,6 +10,9 @@ import tensorflow as tf
 from .base import HyperState
 from .tensorflow_base import TensorFlowAdapter
 
+# In Keras 3.0 keras.Variable is a subclass of what layers and optimizers make.
+_KerasVariable = next((c for c in keras.Variable.__mro__ if c.__name__ == "KerasVariable"), keras.Variable)
+
 
 class Keras3Adapter(TensorFlowAdapter):
     """A rule as a Keras 3 optimizer."""
@@ -46,7 +49,7 @@ class Keras3Adapter(TensorFlowAdapter):
     # State.
 
     def _native(self, variable: Any) -> Any:
-        if isinstance(variable, keras.Variable):
+        if isinstance(variable, _KerasVariable):
             return variable.value
         return variable
 
@@ -54,9 +57,17 @@ class Keras3Adapter(TensorFlowAdapter):
         return self._native(value)
 
     def _iterations_variable(self) -> Any:
-        # Called `iterations` up to Keras 3.5; since then that is a property which counts updates, not steps.
-        counter = getattr(self, "_iterations", None)
-        return self.iterations if counter is None else counter
+        return self._iterations
+
+    @property
+    def iterations(self) -> Any:
+        """The number of updates done: the host's variable, or what it makes with gradient accumulation."""
+        return self._updates(self._iterations)
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        # Keras up to 3.5 keeps its variable under this name; later ones have the property themselves.
+        self._iterations = variable
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         pass  # the host's constructor did
@@ -83,7 +94,11 @@ class Keras3Adapter(TensorFlowAdapter):
         )
 
     def _host_built(self, variables: Sequence[Any]) -> None:
-        self._host().build(list(variables))
+        self._kc.in_host = True
+        try:
+            self._host().build(list(variables))
+        finally:
+            self._kc.in_host = False
 
     def __dir__(self) -> List[str]:
         # tf.train.Checkpoint of TensorFlow 2.11 and later finds out with dir() whether an object's slots are

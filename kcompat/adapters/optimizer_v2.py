@@ -15,6 +15,7 @@ class OptimizerV2Adapter(TensorFlowAdapter):
     """A rule as an OptimizerV2. Hyperparameters are the host's own `_hyper` variables."""
 
     api = "optimizer_v2"
+    without = ("loss_scale_factor",)
 
     def _host_init(self, name: Optional[str]) -> None:
         self._host().__init__(name=name or type(self).__name__)
@@ -25,7 +26,17 @@ class OptimizerV2Adapter(TensorFlowAdapter):
     # State.
 
     def _iterations_variable(self) -> Any:
-        return self.iterations
+        return self._host().iterations
+
+    @property
+    def iterations(self) -> Any:
+        """The number of updates done, int64: the host's variable, or what it makes with accumulation."""
+        return self._updates(self._host().iterations)
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        behind = type(self).__mro__[type(self).__mro__.index(Adapter) + 1 :]
+        next(vars(cls)["iterations"] for cls in behind if "iterations" in vars(cls)).__set__(self, variable)
 
     def _create_host_variables(self, variables: Sequence[Any]) -> None:
         _ = self.iterations
@@ -51,6 +62,23 @@ class OptimizerV2Adapter(TensorFlowAdapter):
                 initializer=lambda shape, dtype=None, **_: tf.constant(number, tf.float64),
                 trainable=False,
             )
+
+    def __getattribute__(self, name: str) -> Any:
+        # OptimizerV2's own answers for a hyperparameter with its float32 variable; on the other APIs, and
+        # here by way of __getattr__, it is the number.
+        return object.__getattribute__(self, name)
+
+    def _host_module(self) -> Any:
+        """The module of OptimizerV2 itself, with the Keras backend that it uses."""
+        return sys.modules[self.add_slot.__module__]
+
+    def _session_of(self, variable: Any) -> Any:
+        session = super()._session_of(variable)
+        if session is None:
+            # The session in which Keras trains in a graph, if it has made one.
+            backend = self._host_module().backend
+            session = getattr(getattr(backend, "_SESSION", None), "session", None)
+        return session if session is not None and session.graph is variable.graph else None
 
     def _source_changed(self, hyper: HyperState) -> None:
         source = float(hyper.source) if hyper.kind == "number" else hyper.source
@@ -82,20 +110,17 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         if like:
             return self.add_slot(variable, name, initializer=lambda shape=None, dtype=None, **_: initial())
         # The host's add_slot knows only the variable's dtype, and before 2.5 only its shape: the same here.
-        key = variable._unique_id
         if name not in self._slot_names:
             self._slot_names.append(name)
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
             slot = tf.Variable(initial, name="{}/{}".format(variable._shared_name, name), trainable=False)
         # In Keras' graph mode only what its backend knows of is initialized.
-        sys.modules[type(self).add_slot.__module__].backend.track_variable(slot)
-        self._slots.setdefault(self._host_key(variable, key), {})[name] = slot
+        self._host_module().backend.track_variable(slot)
+        key = self._host_module()._var_key(variable)
+        self._slots.setdefault(key, {})[name] = slot
         self._restore_slot_variable(slot_name=name, variable=variable, slot_variable=slot)
         self._weights.append(slot)
         return slot
-
-    def _host_key(self, variable: Any, key: Any) -> Any:
-        return self._variable_key(variable)
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         value = initial()

@@ -25,6 +25,7 @@ from ..rule import hyper_values
 from .base import Adapter, HyperState, VariableState
 
 v1 = tf.compat.v1
+_is_tensor = getattr(tf, "is_tensor", lambda value: isinstance(value, tf.Tensor))  # none in TensorFlow 1.13
 
 
 def _no_autograph(function: Any) -> Any:
@@ -104,8 +105,11 @@ class TensorFlowAdapter(Adapter):
             container = variable._distributed_container()
             variable = variable if container is None else container
         unique = getattr(variable, "_unique_id", None)
-        # A reference variable of a TensorFlow 1 graph has no id of its own.
-        return unique if unique is not None else (variable.op.graph, variable.op.name)
+        # In a TensorFlow 1 graph the id is the name, which another graph may have too, and a reference
+        # variable has none.
+        if unique is None or getattr(variable, "_in_graph_mode", False):
+            return variable.op.graph, variable.op.name
+        return unique
 
     def _variable_name(self, variable: Any) -> str:
         return str(getattr(variable, "path", None) or variable.name.split(":")[0])
@@ -303,7 +307,7 @@ class TensorFlowAdapter(Adapter):
     def _call(function: Callable[[], Any]) -> Any:
         """Calls a function of nothing, at every step, also where the step has been traced."""
         value = function()
-        if tf.executing_eagerly() or tf.is_tensor(value) or isinstance(value, tf.Variable):
+        if tf.executing_eagerly() or _is_tensor(value) or isinstance(value, tf.Variable):
             return value
         # A Python number in a traced step would be frozen at its first value.
         (value,) = v1.py_func(lambda: np.float64(function()), [], [tf.float64])
@@ -321,7 +325,7 @@ class TensorFlowAdapter(Adapter):
             with tf.init_scope():
                 native.assign(np.asarray(number, native.dtype.base_dtype.as_numpy_dtype))
             return
-        session = v1.get_default_session()
+        session = self._session_of(native)
         if session is None:
             raise HyperparameterError(
                 "Setting {}.{} in a TensorFlow 1 graph needs a session: set it inside `with "
@@ -330,12 +334,28 @@ class TensorFlowAdapter(Adapter):
                     type(self).__name__, variable.op.name, variable.op.name.rpartition("/")[2]
                 )
             )
+        try:
+            session.run(native)
+        except tf.errors.FailedPreconditionError as error:
+            raise HyperparameterError(
+                "Setting {}.{}: it has not been initialized in this session, and initializing it would undo "
+                "what is set now. Initialize the variables first.".format(
+                    type(self).__name__, native.op.name
+                )
+            ) from error
         native.load(number, session)
+
+    def _session_of(self, variable: Any) -> Any:
+        """The session that can assign a variable of a TensorFlow 1 graph, or None."""
+        session = v1.get_default_session()
+        return session if session is not None and session.graph is variable.graph else None
 
     def _read_number(self, hyper: HyperState) -> float:
         if hyper.kind != "number":
             value = self._public_hyper(hyper)
             native = self._native_value(value)
+            if isinstance(native, (numbers.Real, np.ndarray)):
+                return float(native)
             if hasattr(native, "numpy"):
                 return float(native.numpy())
             return float(_evaluate(native))
@@ -378,7 +398,7 @@ class TensorFlowAdapter(Adapter):
         return {xp: {key: xp.scalar(value) for key, value in values.items()} for xp in set(namespaces_)}
 
     def _steps_done(self) -> Tuple[Any, Any]:
-        """The number of steps done (int64) and the number of this step (float64); in eager mode int and float."""
+        """The number of steps done (int64) and of this step (float64); in eager mode an int and a float."""
         counter = self._native(self._iterations_variable())
         if tf.executing_eagerly() and not self._has_strategy():
             done = int(counter.numpy())
@@ -467,6 +487,8 @@ class TensorFlowAdapter(Adapter):
             return _Gradient(xp.wrap(tf.cast(grad, xp.compute_dtype)), None)
         values = tf.cast(grad.values, xp.compute_dtype)
         shape = self._shape(variable)
+        if tf.executing_eagerly():
+            _check_rows(grad.indices.numpy(), shape[0], known.name)
         if known.rule.sparse == "dense":
             # scatter_nd adds duplicates up, and refuses indices out of range before anything is assigned.
             indices = tf.expand_dims(grad.indices, -1)
@@ -688,7 +710,7 @@ class TensorFlowAdapter(Adapter):
     @_no_autograph
     def _gradients(self, loss: Any, var_list: Any, tape: Any, grad_loss: Any) -> List[Tuple[Any, Any]]:
         """Gradients of a loss: a callable, a tensor with its tape, or a tensor of a graph."""
-        if callable(loss) and not tf.is_tensor(loss):
+        if callable(loss):
             with tf.GradientTape() as tape:
                 if not callable(var_list) and var_list is not None:
                     tape.watch([self._native(v) for v in _flat(var_list)])
@@ -709,6 +731,34 @@ class TensorFlowAdapter(Adapter):
             )
         var_list = v1.trainable_variables() if var_list is None else _flat(var_list)
         return list(zip(v1.gradients(loss, var_list, grad_loss), var_list))
+
+    # Averages and counts.
+
+    def _updates(self, counter: Any) -> Any:
+        """The number of updates done: the counter, or with gradient accumulation what it makes."""
+        steps = self.gradient_accumulation_steps
+        return counter if not steps else tf.convert_to_tensor(self._native(counter)) // steps
+
+    @property
+    def _model_variables_moving_average(self) -> List[Any]:
+        # Keras' callback SwapEMAWeights looks for this name.
+        if not self.use_ema or not self._kc.variables:
+            raise AttributeError("there are no averages: use_ema is off, or the optimizer is not built")
+        return [known.slots["average"] for known in self._kc.variables.values()]
+
+    def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
+        """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.
+
+        Args:
+            var_list: the variables.
+
+        Raises:
+            NotBuiltError: the optimizer has no average of one of them.
+        """
+        if self.use_ema:
+            pairs = [(variable, self.get_slot(variable, "average")) for variable in var_list]
+            for variable, average in pairs:
+                self._write(variable, self._native(average).read_value())
 
     def minimize(
         self,
@@ -802,6 +852,20 @@ def _scope(name: str) -> str:
 
 def _flat(var_list: Any) -> List[Any]:
     return list(tf.nest.flatten(var_list)) if hasattr(tf, "nest") else list(var_list)
+
+
+def _check_rows(indices: Any, count: int, name: str) -> None:
+    """Raises GradientError if a sparse gradient has a row that its variable has not.
+
+    Only eager code can tell before anything is assigned. In a graph the operations tell, on the CPU; on a GPU
+    TensorFlow leaves such rows out without a word.
+    """
+    if indices.size and (indices.min() < 0 or indices.max() >= count):
+        raise GradientError(
+            "The sparse gradient of {!r} has indices from {} to {}; the variable has {} rows.".format(
+                name, indices.min(), indices.max(), count
+            )
+        )
 
 
 def _check_gradient(grad: Any, shape: Tuple[int, ...], name: str) -> None:

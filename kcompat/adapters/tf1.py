@@ -20,6 +20,7 @@ class TF1Adapter(TensorFlowAdapter):
     """
 
     api = "tf1"
+    without = ("loss_scale_factor",)
 
     def _host_init(self, name: Optional[str]) -> None:
         self._host().__init__(use_locking=False, name=name or type(self).__name__)
@@ -57,15 +58,33 @@ class TF1Adapter(TensorFlowAdapter):
 
     def _number_tensor(self, hyper: HyperState) -> Any:
         hyper.exact = self._number_variable(hyper)
+        if hyper.exact is None:  # the source became a number after the optimizer was built
+            graph = self._graph()
+            with tf.init_scope():
+                self._create_host_variables(
+                    [
+                        known.variable
+                        for known in self._kc.variables.values()
+                        if graph is None or known.variable.graph is graph
+                    ]
+                )
+            hyper.exact = self._number_variable(hyper)
         return super()._number_tensor(hyper)
 
     def _has_variable(self, hyper: HyperState) -> bool:
         return any(name == hyper.host_name for name, _ in self._non_slot_dict)
 
     def _assign_number(self, hyper: HyperState, number: float) -> None:
-        for (name, _), variable in list(self._non_slot_dict.items()):
-            if name == hyper.host_name:
-                self._set_value(variable, number)
+        found = {graph: v for (name, graph), v in self._non_slot_dict.items() if name == hyper.host_name}
+        # Used in several graphs, each has its own; a session can only assign that of its graph.
+        session = v1.get_default_session()
+        here = [v for graph, v in found.items() if graph is None or session and graph is session.graph]
+        for variable in here or found.values():
+            self._set_value(variable, number)
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        if hyper.kind == "number" and self._has_variable(hyper):
+            self._assign_number(hyper, float(hyper.source))
 
     def _read_number(self, hyper: HyperState) -> float:
         hyper.exact = self._number_variable(hyper)
@@ -95,9 +114,9 @@ class TF1Adapter(TensorFlowAdapter):
 
     @property
     def iterations(self) -> Any:
-        """The number of steps done, int64: a variable once the optimizer is built, 0 before."""
+        """The number of updates done, int64: a variable once the optimizer is built, 0 before."""
         variable = self._iterations_variable()
-        return np.int64(0) if variable is None else variable
+        return np.int64(0) if variable is None else self._updates(variable)
 
     def build(self, var_list: Sequence[Any]) -> None:
         """Creates the optimizer's variables for these variables."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .accumulation import GradientAccumulation, UnscaleGradients
+from .averaging import ExponentialMovingAverage
 from .base import Transform
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .decay import DecoupledWeightDecay, without_weight_decay
@@ -12,7 +14,10 @@ __all__ = [
     "ClipByNorm",
     "ClipByValue",
     "DecoupledWeightDecay",
+    "ExponentialMovingAverage",
+    "GradientAccumulation",
     "InverseTimeDecay",
     "Transform",
+    "UnscaleGradients",
     "without_weight_decay",
 ]

@@ -6,6 +6,8 @@ from typing import Any, Dict, Optional
 
 from ..errors import HyperparameterError
 from ..rule import UpdateRule
+from .accumulation import GradientAccumulation, UnscaleGradients
+from .averaging import ExponentialMovingAverage
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .decay import DecoupledWeightDecay
 from .learning_rate import InverseTimeDecay
@@ -21,6 +23,11 @@ def with_base_arguments(
     clipvalue: Optional[float] = None,
     global_clipnorm: Optional[float] = None,
     decay: Optional[float] = None,
+    use_ema: bool = False,
+    ema_momentum: float = 0.99,
+    ema_overwrite_frequency: Optional[int] = None,
+    loss_scale_factor: Optional[float] = None,
+    gradient_accumulation_steps: Optional[int] = None,
 ) -> UpdateRule:
     """The rule with what an optimizer's base arguments ask for around it.
 
@@ -29,9 +36,13 @@ def with_base_arguments(
         weight_decay: decoupled weight decay, times the learning rate; None or 0 for none.
         clipnorm, clipvalue, global_clipnorm: at most one of them; None for no clipping.
         decay: inverse-time decay of the learning rate, per step; None or 0 for none.
+        use_ema, ema_momentum, ema_overwrite_frequency: an exponential moving average of the parameters.
+        loss_scale_factor: what gradients are divided by, because the loss was multiplied by it.
+        gradient_accumulation_steps: steps that make one update; None for an update in each step.
 
     Returns:
-        clipping(learning-rate decay(weight decay(rule))), or what of that is asked for.
+        unscaling(average(learning-rate decay(accumulation(clipping(weight decay(rule)))))), or what of that
+        is asked for: the order in which Keras 3 does these.
 
     Raises:
         HyperparameterError: more than one kind of clipping, or a value that is no number or negative.
@@ -53,8 +64,20 @@ def with_base_arguments(
         )
     if weight_decay:
         rule = DecoupledWeightDecay(rule, weight_decay=weight_decay)
-    if decay:
-        rule = InverseTimeDecay(rule, decay=decay)
     for name, value in given.items():
         rule = _CLIPS[name](rule, **{name: value})
+    steps = gradient_accumulation_steps
+    if steps:
+        rule = GradientAccumulation(rule, gradient_accumulation_steps=steps)
+    if decay:
+        rule = InverseTimeDecay(rule, decay=decay)
+    if use_ema:
+        rule = ExponentialMovingAverage(
+            rule,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            accumulation=steps or 1,
+        )
+    if loss_scale_factor is not None:
+        rule = UnscaleGradients(rule, loss_scale_factor=loss_scale_factor)
     return rule

@@ -54,7 +54,31 @@ class Transform(UpdateRule):
 
     @property
     def needs_all(self) -> bool:
-        return type(self).prepare is not Transform.prepare or self.inner.needs_all
+        return self.inner.needs_all
+
+    @property
+    def prepared(self) -> bool:
+        """Whether `prepare` has been through this transform when `update` is called.
+
+        What changes the gradient does so once: in `prepare` if any rule inside needs that, else in `update`.
+        A copy made for one variable answers as the transform that it was copied from.
+        """
+        return self.origin.needs_all
+
+    def slots_with(self, slots: Mapping[str, Any], **own: Any) -> Dict[str, Any]:
+        """The slots of the rule inside together with this transform's own.
+
+        Raises:
+            RuleError: both have a slot of the same name.
+        """
+        for name in own:
+            if name in slots:
+                raise RuleError(
+                    "{}: the rule inside, {}, has a slot {!r} too.".format(
+                        type(self).__name__, type(self.inner).__name__, name
+                    )
+                )
+        return {**slots, **own}
 
     def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
         return self.inner.init(xp, param)

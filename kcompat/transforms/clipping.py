@@ -20,7 +20,8 @@ class ClipByValue(Transform):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        grad = xp.clip(grad, -hyper.clipvalue, hyper.clipvalue)
+        if not self.prepared:
+            grad = xp.clip(grad, -hyper.clipvalue, hyper.clipvalue)
         return self.inner.update(xp, grad, param, slots, hyper.inner, step)
 
     def prepare(
@@ -33,13 +34,8 @@ class ClipByValue(Transform):
         hyper: HyperValues,
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        # A rule inside that sees all gradients must see them clipped; clipping twice changes nothing.
         grads = [xp.clip(grad, -hyper.clipvalue, hyper.clipvalue) for grad in grads]
         return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
-
-    @property
-    def needs_all(self) -> bool:
-        return self.inner.needs_all
 
 
 class ClipByNorm(Transform):
@@ -54,7 +50,9 @@ class ClipByNorm(Transform):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        return self.inner.update(xp, self._clip(xp, grad, hyper), param, slots, hyper.inner, step)
+        if not self.prepared:
+            grad = self._clip(xp, grad, hyper)
+        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
 
     def prepare(
         self,
@@ -66,13 +64,8 @@ class ClipByNorm(Transform):
         hyper: HyperValues,
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        # As for ClipByValue: idempotent, so that `update` may clip again.
         grads = [self._clip(xp, grad, hyper) for grad in grads]
         return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
-
-    @property
-    def needs_all(self) -> bool:
-        return self.inner.needs_all
 
     def _clip(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
         return grad * _scale(xp, xp.linalg.vector_norm(grad), hyper.clipnorm)
@@ -82,6 +75,10 @@ class ClipByGlobalNorm(Transform):
     """Scales all gradients by one factor so that the L2 norm over all of them is at most global_clipnorm."""
 
     global_clipnorm = Hyper(doc="largest L2 norm over all gradients", ge=0)
+
+    @property
+    def needs_all(self) -> bool:
+        return True
 
     def prepare(
         self,

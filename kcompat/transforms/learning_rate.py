@@ -43,10 +43,6 @@ class InverseTimeDecay(Transform):
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
         return self.inner.prepare(xp, grads, params, slots, shared, self._decayed(hyper, step), step)
 
-    @property
-    def needs_all(self) -> bool:
-        return self.inner.needs_all
-
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
