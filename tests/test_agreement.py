@@ -62,11 +62,10 @@ def test_agrees_with_the_oracle(api, mode, name):
 
 
 @pytest.mark.parametrize("api,mode", API_MODES)
-@pytest.mark.parametrize("name", ["factored", "lazy_momentum"])
-def test_every_shape(api, mode, name):
+def test_every_shape(api, mode):
     params, gradients = starting_values(ALL_SHAPES), varied_gradients(ALL_SHAPES, 6, sparse=SPARSE)
-    result = run(api, mode, RULES[name], params, gradients)
-    assert_agree(result, reference(RULES[name], params, gradients))
+    rule = RULES["factored"]
+    assert_agree(run(api, mode, rule, params, gradients), reference(rule, params, gradients))
 
 
 @pytest.mark.filterwarnings("ignore:The argument decay")

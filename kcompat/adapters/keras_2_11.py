@@ -5,10 +5,12 @@ In TensorFlow 2.9 and 2.10 it is `tf.keras.optimizers.experimental.Optimizer`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence
+import inspect
+from typing import Any, Callable, List, Optional, Sequence, Type
 
 import tensorflow as tf
 
+from ..rule import UpdateRule
 from .base import HyperState
 from .tensorflow_base import TensorFlowAdapter, _in_v1_graph
 
@@ -18,6 +20,13 @@ class Keras211Adapter(TensorFlowAdapter):
 
     api = "keras_2_11"
     without = ("loss_scale_factor",)
+
+    @classmethod
+    def make_class(cls, rule: Type[UpdateRule], host: type, name: str) -> type:
+        made: Any = super().make_class(rule, host, name)
+        if inspect.isfunction(getattr(host, "variables", None)):
+            made.variables = _variables
+        return made
 
     def _host_init(self, name: Optional[str]) -> None:
         self._host().__init__(name=name or type(self).__name__, jit_compile=False)
@@ -158,3 +167,9 @@ class Keras211Adapter(TensorFlowAdapter):
     def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
         """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
         return self._gradients(loss, var_list, tape, None)
+
+
+def _variables(self: Any) -> List[Any]:
+    """The optimizer's variables: the step counter, which 2.10 leaves out, and the slots."""
+    found = list(self._host().variables())
+    return found if any(each is self._iterations for each in found) else [self._iterations, *found]

@@ -122,6 +122,16 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         self._weights.append(slot)
         return slot
 
+    def _create_or_restore_slot_variable(
+        self, slot_variable_position: Any, slot_name: str, variable: Any, **kwargs: Any
+    ) -> Any:
+        # A checkpoint is restored and the slot is not there: the host would make one in the variable's shape.
+        if tf.executing_eagerly():
+            self._build([variable])
+        return self._host()._create_or_restore_slot_variable(
+            slot_variable_position=slot_variable_position, slot_name=slot_name, variable=variable, **kwargs
+        )
+
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         value = initial()
         weight = self.add_weight(

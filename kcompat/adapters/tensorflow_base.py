@@ -65,6 +65,9 @@ class _Gradient:
 class TensorFlowAdapter(Adapter):
     """The shared base of the adapters `tf1`, `optimizer_v2`, `keras_2_11`, and `keras_3` on TensorFlow."""
 
+    # Whether the host takes TensorFlow 1's reference variables.
+    takes_reference_variables = False
+
     # What a concrete adapter defines.
 
     def _iterations_variable(self) -> Any:
@@ -179,6 +182,11 @@ class TensorFlowAdapter(Adapter):
         if dtype not in _COMPUTE:
             raise GradientError(
                 "The variable {!r} has dtype {}; expected {}.".format(name, dtype, ", ".join(_COMPUTE))
+            )
+        if tf.as_dtype(variable.dtype).name.endswith("_ref") and not self.takes_reference_variables:
+            raise GradientError(
+                "The variable {!r} is a reference variable of a TensorFlow 1 graph, which Keras' optimizers "
+                'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
         shape = self._shape(variable)
         rule = self._rule_for(variable, name, shape)

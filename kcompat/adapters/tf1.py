@@ -20,6 +20,7 @@ class TF1Adapter(TensorFlowAdapter):
     """
 
     api = "tf1"
+    takes_reference_variables = True
     without = ("loss_scale_factor",)
 
     def _host_init(self, name: Optional[str]) -> None:
@@ -107,6 +108,16 @@ class TF1Adapter(TensorFlowAdapter):
         )
         slot._initializer_op = v1.assign(slot, value).op
         return slot
+
+    def _create_or_restore_slot_variable(
+        self, slot_variable_position: Any, slot_name: str, variable: Any, **kwargs: Any
+    ) -> Any:
+        # A checkpoint is restored and the slot is not there: the host would make one in the variable's shape.
+        if tf.executing_eagerly():
+            self._build([variable])
+        return self._host()._create_or_restore_slot_variable(
+            slot_variable_position=slot_variable_position, slot_name=slot_name, variable=variable, **kwargs
+        )
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
