@@ -1,7 +1,7 @@
 """Small training tasks with known gradients, and what trains them: Keras models, loops, native optimizers.
 
-A task's gradients are computed in NumPy at the oracle's own parameters, step by step, so that what is compared is a
-whole training run and not the optimizer alone.
+A task's gradients are computed in NumPy at the oracle's own parameters, step by step, so that what is
+compared is a whole training run and not the optimizer alone.
 """
 
 import inspect
@@ -35,7 +35,7 @@ class Linear:
         return [random.randn(3, 2).astype("float32"), random.randn(2).astype("float32")]
 
     def data(self, steps=STEPS):
-        """Inputs and targets of all batches one after the other; the targets' size varies from batch to batch."""
+        """Inputs and targets of all batches in a row; the targets' size varies from batch to batch."""
         random = np.random.RandomState(4)
         size = 10 ** random.uniform(-1, 0.7, (steps, 1, 1))
         x = random.randn(steps * BATCH, 3).astype("float32")
@@ -68,7 +68,7 @@ class Linear:
 
 
 class Embedded(Linear):
-    """An embedding whose ids repeat inside a batch, and a dense layer on it: a sparse and two dense gradients."""
+    """An embedding whose ids repeat inside a batch, and a dense layer: a sparse and two dense gradients."""
 
     names = ("embeddings", "kernel", "bias")
     rows, ids, width = 9, 3, 2

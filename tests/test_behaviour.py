@@ -248,27 +248,30 @@ def test_setting_before_the_first_step(api, mode):
 
 @pytest.mark.parametrize("api,mode", API_MODES)
 def test_setting_other_hyperparameters_agrees_with_the_oracle(api, mode):
+    """Between steps, with no new trace."""
     changes = {
-        2: {"beta_1": 0.5, "epsilon": 1e-3},
-        3: {"clipnorm": 0.25, "weight_decay": 0.5},
-        5: {"learning_rate": 0.5, "clipnorm": 100.0},
+        3: {"beta_1": 0.5, "epsilon": 1e-3, "weight_decay": 0.5},
+        4: {"clipnorm": 0.25},
+        6: {"learning_rate": 0.5, "clipnorm": 100.0},
     }
     base = {"clipnorm": 2.0, "weight_decay": 0.01}
     params, gradients = starting_values([(3, 2), (2,)]), varied_gradients([(3, 2), (2,)], 6)
-
-    def before_step(step, optimizer, session):
-        for name, value in changes.get(step, {}).items():
-            if session is None:
-                setattr(optimizer, name, value)
-            else:
-                with session.as_default():
-                    setattr(optimizer, name, value)
-                    if name != "learning_rate":
-                        assert getattr(optimizer, name) == value
-
-    rule = rules.Adam(0.1)
-    result = run(api, mode, rule, params, gradients, before_step=before_step, **base)
-    assert_agree(result, reference(rule, params, gradients, set_hyper=changes, **base))
+    with steps(api, mode, lambda: adam(api, 0.1, **base), *params) as training:
+        for step, row in enumerate(gradients, 1):
+            for name, value in changes.get(step, {}).items():
+                setattr(training.optimizer, name, value)
+                assert float(training.read(getattr(training.optimizer, name))) == value
+            training.step(*row)
+            if step == 2:
+                traces = training.traces
+        assert training.traces == traces or mode == "eager"
+        rule = rules.Adam(0.1)
+        expected, slots = reference(rule, params, gradients, set_hyper=changes, **base)
+        for got, want in zip(training.values(), expected):
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+        for got, want in zip(training.slots(), slots):
+            np.testing.assert_allclose(got["v"], want["v"], rtol=1e-5, atol=1e-6)
+        assert training.optimizer.rule == rule  # which is what the optimizer was made with
 
 
 @pytest.mark.parametrize("api,mode", API_MODES)
@@ -372,6 +375,24 @@ def test_setting_in_a_graph_needs_a_session(api, mode):
             optimizer.learning_rate = 0.25
             session.run(operation)
             assert session.run(variable).tolist() == [-0.75, -0.75]
+
+
+@pytest.mark.parametrize("api,mode", [way for way in WAYS if way == ("optimizer_v2", "graph")])
+def test_setting_where_keras_has_the_session(api, mode):
+    """TensorFlow 1's tf.keras trains in a session of its own, which is nobody's default."""
+    import tensorflow as tf
+
+    tf.keras.backend.clear_session()
+    layer = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", input_shape=(1,))
+    model = tf.keras.models.Sequential([layer])
+    optimizer = sgd(api, 0.5)
+    model.compile(optimizer=optimizer, loss=lambda y, prediction: tf.reduce_mean(prediction))
+    model.train_on_batch(np.ones((2, 1)), np.ones((2, 1)))
+    optimizer.lr = 0.25
+    model.train_on_batch(np.ones((2, 1)), np.ones((2, 1)))
+    assert float(layer.get_weights()[0]) == -0.75
+    assert tf.keras.backend.get_value(optimizer.lr) == 0.25
+    tf.keras.backend.clear_session()
 
 
 # Reading.
@@ -694,23 +715,23 @@ def test_arguments_of_apply_gradients_of_every_generation(api, mode):
 @pytest.mark.parametrize("how", ["var_list", "var_names"])
 def test_exclude_from_weight_decay(api, mode, how):
     values = [np.full(2, 8.0), np.full(2, 8.0)]
-    for make in (
-        lambda: kcompat.optimizer(rules.AdamW(0.5, weight_decay=0.25), api),
-        lambda: adam(api, 0.5, weight_decay=0.25, clipnorm=1.0),
-    ):
-        with steps(api, mode, make, *values) as training:
-            if how == "var_list":
-                training.optimizer.exclude_from_weight_decay(var_list=[training.variables[1]])
-            else:
-                training.optimizer.exclude_from_weight_decay(var_names=["^v[1-9]"])
-            training.step(0.0, 0.0)
-            assert [value.tolist() for value in training.values()] == [[7.0, 7.0], [8.0, 8.0]]
-            # What is excluded shares the other hyperparameters, also when they are set again.
-            training.optimizer.learning_rate = 0.0
-            training.step()
-            assert [value.tolist() for value in training.values()] == [[7.0, 7.0], [8.0, 8.0]]
-            with pytest.raises(NotBuiltError, match="before the first step"):
-                training.optimizer.exclude_from_weight_decay(var_names=["x"])
+    make = {
+        "var_list": lambda: kcompat.optimizer(rules.AdamW(0.5, weight_decay=0.25), api),
+        "var_names": lambda: adam(api, 0.5, weight_decay=0.25, clipnorm=1.0),
+    }[how]
+    with steps(api, mode, make, *values) as training:
+        if how == "var_list":
+            training.optimizer.exclude_from_weight_decay(var_list=[training.variables[1]])
+        else:
+            training.optimizer.exclude_from_weight_decay(var_names=["^v[1-9]"])
+        training.step(0.0, 0.0)
+        assert [value.tolist() for value in training.values()] == [[7.0, 7.0], [8.0, 8.0]]
+        # What is excluded shares the other hyperparameters, also when they are set again.
+        training.optimizer.learning_rate = 0.0
+        training.step()
+        assert [value.tolist() for value in training.values()] == [[7.0, 7.0], [8.0, 8.0]]
+        with pytest.raises(NotBuiltError, match="before the first step"):
+            training.optimizer.exclude_from_weight_decay(var_names=["x"])
 
 
 # Several of everything.

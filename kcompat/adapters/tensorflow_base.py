@@ -504,7 +504,8 @@ class TensorFlowAdapter(Adapter):
             dense.set_shape(shape)
             return _Gradient(xp.wrap(dense), None)
         rows, position = tf.unique(grad.indices)
-        summed = v1.unsorted_segment_sum(values, position, tf.size(rows))
+        # Not tf.size(rows): XLA can't tell that this is the same number, and refuses the update.
+        summed = v1.unsorted_segment_sum(values, position, tf.shape(rows)[0])
         summed.set_shape((None, *shape[1:]))
         return _Gradient(xp.wrap(summed), rows)
 
