@@ -31,7 +31,7 @@ def _floor_divide(x1: Any, x2: Any) -> Any:
 
 
 def _mean(raw: Any, axes: Tuple[int, ...], keepdims: bool) -> Any:
-    total = np.sum(raw, axis=axes, keepdims=keepdims, dtype=raw.dtype)
+    total = raw.sum(axis=axes, keepdims=keepdims, dtype=raw.dtype)
     count = 1
     for axis in axes:
         count *= raw.shape[axis]
