@@ -118,11 +118,6 @@ class Keras211Adapter(TensorFlowAdapter):
 
     # The host's hooks.
 
-    def build(self, var_list: Sequence[Any]) -> None:
-        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
-        with tf.init_scope():
-            self._build(list(var_list))
-
     def update_step(self, gradient: Any, variable: Any) -> None:
         """Updates one variable, without counting the step."""
         self._update_one(gradient, variable)

@@ -144,11 +144,6 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         self._weights.append(weight)
         return weight
 
-    def build(self, var_list: Sequence[Any]) -> None:
-        """Creates the optimizer's variables for these variables."""
-        with tf.init_scope():
-            self._build(list(var_list))
-
     # The host's hooks.
 
     def apply_gradients(

@@ -153,6 +153,11 @@ class TensorFlowAdapter(Adapter):
         """The names of all slots, sorted."""
         return sorted({name for state in self._kc.variables.values() for name in state.slots})
 
+    def build(self, var_list: Sequence[Any]) -> None:
+        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
+        with tf.init_scope():
+            self._build(list(var_list))
+
     @_no_autograph
     def _build(self, variables: Iterable[Any]) -> None:
         """Creates the state of variables not seen before. To be called in an init_scope."""

@@ -129,11 +129,6 @@ class TF1Adapter(TensorFlowAdapter):
         variable = self._iterations_variable()
         return np.int64(0) if variable is None else self._updates(variable)
 
-    def build(self, var_list: Sequence[Any]) -> None:
-        """Creates the optimizer's variables for these variables."""
-        with tf.init_scope():
-            self._build(list(var_list))
-
     # The host's hooks.
 
     def apply_gradients(

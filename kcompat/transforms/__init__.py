@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .accumulation import GradientAccumulation, UnscaleGradients
 from .averaging import ExponentialMovingAverage
-from .base import Transform
+from .base import GradientTransform, Transform
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .decay import DecoupledWeightDecay, without_weight_decay
 from .learning_rate import InverseTimeDecay
@@ -16,6 +16,7 @@ __all__ = [
     "DecoupledWeightDecay",
     "ExponentialMovingAverage",
     "GradientAccumulation",
+    "GradientTransform",
     "InverseTimeDecay",
     "Transform",
     "UnscaleGradients",

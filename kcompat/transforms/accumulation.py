@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from ..errors import HyperparameterError, RuleError
 from ..rule import Hyper, HyperValues
-from .base import Transform
+from .base import GradientTransform, Transform
 
 
 class GradientAccumulation(Transform):
@@ -80,7 +80,7 @@ class GradientAccumulation(Transform):
         return xp.where(due, moved, param), result
 
 
-class UnscaleGradients(Transform):
+class UnscaleGradients(GradientTransform):
     """Divides gradients by loss_scale_factor, by which the loss was multiplied.
 
     Raises:
@@ -89,25 +89,8 @@ class UnscaleGradients(Transform):
 
     loss_scale_factor = Hyper(doc="what the loss was multiplied by", gt=0)
 
-    def prepare(
-        self,
-        xp: Any,
-        grads: Sequence[Any],
-        params: Sequence[Any],
-        slots: Sequence[Mapping[str, Any]],
-        shared: Mapping[str, Any],
-        hyper: HyperValues,
-        step: Any,
-    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        grads = [grad / hyper.loss_scale_factor for grad in grads]
-        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
-
-    def update(
-        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
-    ) -> Tuple[Any, Mapping[str, Any]]:
-        if not self.prepared:
-            grad = grad / hyper.loss_scale_factor
-        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
+    def change(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
+        return grad / hyper.loss_scale_factor
 
 
 def _without(slots: Mapping[str, Any]) -> Dict[str, Any]:

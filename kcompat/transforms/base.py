@@ -111,6 +111,40 @@ class Transform(UpdateRule):
         return {"inner": describe(self.inner), **super().config()}
 
 
+class GradientTransform(Transform):
+    """A transform that changes each gradient by itself, before the rule inside sees it."""
+
+    def change(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
+        """The gradient that the rule inside is to see.
+
+        Args:
+            xp: the array namespace.
+            grad: one variable's gradient.
+            hyper: this transform's hyperparameters.
+        """
+        raise NotImplementedError("{} does not define change()".format(type(self).__name__))
+
+    def prepare(
+        self,
+        xp: Any,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        hyper: HyperValues,
+        step: Any,
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        grads = [self.change(xp, grad, hyper) for grad in grads]
+        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        if not self.prepared:
+            grad = self.change(xp, grad, hyper)
+        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
+
+
 def describe(rule: UpdateRule) -> Dict[str, Any]:
     """A rule as JSON: the module and name of its class, and its configuration."""
     return {"module": type(rule).__module__, "class": type(rule).__qualname__, "config": rule.config()}

@@ -9,36 +9,19 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence, Tuple
 
 from ..rule import Hyper, HyperValues
-from .base import Transform
+from .base import GradientTransform, Transform
 
 
-class ClipByValue(Transform):
+class ClipByValue(GradientTransform):
     """Clips every element of every gradient to [-clipvalue, clipvalue]."""
 
     clipvalue = Hyper(doc="largest absolute value of an element", ge=0)
 
-    def update(
-        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
-    ) -> Tuple[Any, Mapping[str, Any]]:
-        if not self.prepared:
-            grad = xp.clip(grad, -hyper.clipvalue, hyper.clipvalue)
-        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
-
-    def prepare(
-        self,
-        xp: Any,
-        grads: Sequence[Any],
-        params: Sequence[Any],
-        slots: Sequence[Mapping[str, Any]],
-        shared: Mapping[str, Any],
-        hyper: HyperValues,
-        step: Any,
-    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        grads = [xp.clip(grad, -hyper.clipvalue, hyper.clipvalue) for grad in grads]
-        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+    def change(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
+        return xp.clip(grad, -hyper.clipvalue, hyper.clipvalue)
 
 
-class ClipByNorm(Transform):
+class ClipByNorm(GradientTransform):
     """Scales each variable's gradient so that its L2 norm is at most clipnorm.
 
     A gradient whose norm is not larger is left as it is. One with a NaN or Inf becomes NaN, where it is not
@@ -47,27 +30,7 @@ class ClipByNorm(Transform):
 
     clipnorm = Hyper(doc="largest L2 norm of one variable's gradient", ge=0)
 
-    def update(
-        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
-    ) -> Tuple[Any, Mapping[str, Any]]:
-        if not self.prepared:
-            grad = self._clip(xp, grad, hyper)
-        return self.inner.update(xp, grad, param, slots, hyper.inner, step)
-
-    def prepare(
-        self,
-        xp: Any,
-        grads: Sequence[Any],
-        params: Sequence[Any],
-        slots: Sequence[Mapping[str, Any]],
-        shared: Mapping[str, Any],
-        hyper: HyperValues,
-        step: Any,
-    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        grads = [self._clip(xp, grad, hyper) for grad in grads]
-        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
-
-    def _clip(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
+    def change(self, xp: Any, grad: Any, hyper: HyperValues) -> Any:
         return grad * _scale(xp, xp.linalg.vector_norm(grad), hyper.clipnorm)
 
 
