@@ -9,9 +9,10 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, 
 
 from .. import namespaces
 from ..errors import HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
-from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, is_source, kind_of, walk
+from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
+from ..transforms.base import describe
 
 # Base arguments that are transforms around the rule, and readable and settable on the optimizer.
 _TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
@@ -461,7 +462,7 @@ class Adapter:
         for name in type(state.rule).hypers:
             config[name] = own.get(name, state.rule._hyper_values[name])
         for name, child in state.rule.children().items():
-            config[name] = child_config(child)
+            config[name] = describe(child)
         for name in _base_names(type(state.rule)):
             if name in ("name", "decay") and not (name == "decay" and state.base.get("decay")):
                 continue
@@ -506,13 +507,6 @@ class Adapter:
         return cls(**config)
 
 
-def child_config(rule: UpdateRule) -> Dict[str, Any]:
-    """A rule inside another, as JSON."""
-    from ..transforms.base import describe
-
-    return describe(rule)
-
-
 def _base_names(rule: Type[UpdateRule]) -> List[str]:
     return [name for name in (*BASE_ARGUMENTS, "decay") if name not in rule.hypers]
 
@@ -545,8 +539,3 @@ def _slot_names(rule: UpdateRule, changes: Optional[Mapping[str, Any]] = None) -
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
-
-
-def is_number(value: Any) -> bool:
-    """Whether a hyperparameter's source is a plain number."""
-    return not is_source(value)

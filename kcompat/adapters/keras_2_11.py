@@ -57,10 +57,6 @@ class Keras211Adapter(TensorFlowAdapter):
             return
         super()._assign_number(hyper, number)
 
-    def _new_exact(self, name: str, number: float) -> Any:
-        # Inside a plain object, where no tracker finds it: hyperparameters are configuration, not state.
-        return super()._new_exact(name, number)
-
     # State.
 
     def _iterations_variable(self) -> Any:
