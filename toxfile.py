@@ -1,4 +1,4 @@
-"""Tox loads this file by itself: it finds more Python versions than the ones on PATH.
+"""Tox loads this file by itself: it finds more Python versions than those on PATH, and torch for the CPU.
 
 Where pyenv manages the Pythons, PATH has one of them and, for the others, shims that refuse to run.
 Their real directories are appended to PATH here, so that `tox` finds them with no set-up.
@@ -34,4 +34,11 @@ def first_python(versions: Sequence[str]) -> Optional[str]:
 
 known = os.environ.get("PATH", "").split(os.pathsep)
 os.environ["PATH"] = os.pathsep.join(known + [d for d in pyenv_directories() if d not in known])
+# uv does not read pip's settings. Where pip is told of a directory with packages, a torch for the CPU may be
+# there; otherwise uv knows where to get one, and the registry's own comes with several GB for GPUs.
+if os.environ.get("PIP_FIND_LINKS"):
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
+else:
+    os.environ.setdefault("UV_TORCH_BACKEND", "cpu")
+
 os.environ.setdefault("KCOMPAT_DEMO_PYTHON", first_python(DEMO_PYTHONS) or DEMO_PYTHONS[0])

@@ -18,20 +18,13 @@ from typing import Any, Callable, List, Tuple
 
 import demo_tasks
 import numpy as np
+from keras_here import keras_of
 from sign_momentum import SignMomentum
 
 import kcompat
 
 DTYPES = ("float32", "float64")
 Result = Tuple[List[np.ndarray], List[float], np.ndarray]  # weights, losses, scores on the test set
-
-
-def keras_of(public: str) -> Any:
-    """Import the Keras that a base class is of: tf.keras, tf_keras or keras."""
-    path = public.partition(".optimizers")[0]
-    if path == "tf.keras":
-        return importlib.import_module("tensorflow").keras
-    return importlib.import_module(path)
 
 
 def train_with_fit(

@@ -60,6 +60,33 @@ def check_contract(rule: UpdateRule) -> None:
     _checked.add(key)
 
 
+class _Guarded(Dict[str, Any]):
+    """A rule's hyperparameters in the trial steps, in which its dynamic ones are to be read from `hyper`."""
+
+    def __init__(self, rule: UpdateRule) -> None:
+        super().__init__(rule._hyper_values)
+        self._rule = type(rule)
+
+    def __getitem__(self, name: str) -> Any:
+        if not self._rule.hypers[name].static:
+            raise RuleError(
+                "{0}: self.{1} was read in update() or prepare(). That is what the rule was made with, for "
+                "good: setting {1} on the optimizer would have no effect. Read hyper.{1} (or declare {1} "
+                "with static=True).".format(self._rule.__name__, name)
+            )
+        return super().__getitem__(name)
+
+
+def _guarded(rule: UpdateRule) -> UpdateRule:
+    """A copy of a tree of rules in which reading a dynamic hyperparameter off a rule raises RuleError."""
+    copy = object.__new__(type(rule))
+    copy.__dict__.update(rule.__dict__, _hyper_values=_Guarded(rule))
+    for name, child in rule.children().items():
+        if copy.__dict__.get(name) is child:
+            copy.__dict__[name] = _guarded(child)
+    return copy
+
+
 def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
     import numpy as np
 
@@ -78,12 +105,13 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
             (id(part), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
             for path, (part, _, value) in dynamic_hypers(rule).items()
         }
+        guarded = _guarded(rule)
         for step in (1, 2):
             grad = xp.wrap(np.asarray(base * (0.5 if step == 1 else -2.0) + 0.25, dtype))
             step_ = xp.scalar(float(step))
             hyper = hyper_values(rule, scalars, xp, MappingProxyType(shared))
             if rule.needs_all:
-                prepared = rule.prepare(
+                prepared = guarded.prepare(
                     xp, [grad], [param], [MappingProxyType(slots)], MappingProxyType(shared), hyper, step_
                 )
                 if not isinstance(prepared, tuple) or len(prepared) != 2:
@@ -105,7 +133,7 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
                 grad = grads[0]
                 hyper = hyper_values(rule, scalars, xp, MappingProxyType(shared))
             try:
-                result = rule.update(xp, grad, param, MappingProxyType(slots), hyper, step_)
+                result = guarded.update(xp, grad, param, MappingProxyType(slots), hyper, step_)
             except KeyError as error:
                 missing = error.args[0] if error.args else error
                 raise RuleError(

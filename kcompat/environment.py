@@ -991,11 +991,12 @@ def _not_available(api: str, probe: _Probe, source: str = "") -> ApiNotAvailable
     )
 
 
-def host_class(api: str) -> type:
+def host_class(api: str, host: Optional[str] = None) -> type:
     """Return the base class of the native optimizers of `api`, or raise ApiNotAvailableError.
 
-    Looks only where that API can be, and no further than the first that fits: asking for one API
-    does not import what only another needs.
+    `host` names the package it is to be of ("tf.keras", "keras", "tf_keras"), where several have
+    the API. Looks only where that API can be, and without `host` no further than the first that
+    fits: asking for one API does not import what only another needs.
     """
     with _LOCK:
         probe = _probe()
@@ -1003,7 +1004,17 @@ def host_class(api: str) -> type:
         found = probe.host(name)
         if found is None:
             raise _not_available(name, probe)
-        return found[1]
+        if host is None:
+            return found[1]
+        places = probe.hosts(name)
+        for place, cls in places:
+            if place.startswith("{}.".format(host)):
+                return cls
+        raise ApiNotAvailableError(
+            "The optimizer API {!r} has no host {!r} here; it is in {}.".format(
+                name, host, " and in ".join(place for place, _ in places)
+            )
+        )
 
 
 def host_classes(api: str) -> Tuple[Tuple[str, type], ...]:

@@ -24,6 +24,10 @@ __all__ = [
 class KcompatError(Exception):
     """The root of every error that kcompat raises itself."""
 
+    # AutoGraph raises anew what comes out of a tf.function, with places in the user's code. It keeps the
+    # class only of errors that are made like Exception, and ValueError's own __init__ is another object.
+    __init__ = Exception.__init__
+
 
 class RuleError(KcompatError, TypeError):
     """An update rule breaks the contract: what it defines, takes or returns is not as asked."""
@@ -51,6 +55,8 @@ class NotBuiltError(KcompatError, RuntimeError):
 
 class ApiNotAvailableError(KcompatError, ImportError):
     """An optimizer API was asked for that the TensorFlow or Keras installed here does not offer."""
+
+    __init__ = ImportError.__init__  # which also takes name= and path=
 
 
 class UnknownApiError(ApiNotAvailableError, ValueError):

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import numbers
+import re
 from types import MappingProxyType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
@@ -146,6 +147,8 @@ class Hyper:
             value = copy.deepcopy(value)
             return tuple(value) if isinstance(self.default, tuple) and isinstance(value, list) else value
         if is_source(value):
+            if not callable(value):
+                _check_scalar_source("{}({}=...)".format(where, self.name), value)
             return value
         given = value
         if type(value).__module__.startswith("numpy") and getattr(value, "shape", None) == ():
@@ -415,6 +418,21 @@ def _hashable(value: Any) -> Any:
     except TypeError:  # a list or a dict: equal ones have equal hashes, and so have unequal ones
         return None
     return value
+
+
+def _check_scalar_source(where: str, value: Any) -> None:
+    """Raises HyperparameterError if a variable or tensor can't be a number."""
+    shape = getattr(value, "shape", None)
+    try:
+        rank = 0 if shape is None else len(shape)
+    except ValueError:  # TensorFlow does not know yet
+        rank = 0
+    dtype = str(getattr(value.dtype, "name", value.dtype))
+    if rank or not re.search("float|int", dtype):
+        raise HyperparameterError(
+            "{}: was given a {} of shape {} and dtype {}; expected a scalar, of a floating or integer "
+            "dtype.".format(where, type(value).__name__, shape, dtype)
+        )
 
 
 def _plain(where: str, value: Any) -> Any:

@@ -1,26 +1,32 @@
 """Runs an update rule through an optimizer API, in one of the ways it can be used, for comparison.
 
 `run(api, mode, rule, params, gradients)` gives parameters, slots and step count as NumPy, whatever the
-mode: "eager", "function" (tf.function), "graph" (a session, resource variables) or "graph_ref" (reference
-variables).
+mode: "eager", "function" (tf.function), "graph" (a session, resource variables), "graph_ref" (reference
+variables) or "jit" (`jax.jit` around Keras 3's `stateless_apply`). Of `get_updates`, too, `apply_gradients`
+gives the operation to run; what Keras calls is in test_get_updates.
 """
 
 from collections import namedtuple
 
+import _arrays
 import numpy as np
 
 Result = namedtuple("Result", "params slots iterations optimizer")
 
 
 def modes_of(api):
-    """The modes in which an API can be used here. Decided by what the installed TensorFlow can do."""
+    """The modes in which an API can be used here. Decided by what the installed frameworks can do."""
+    backend = _arrays.backend(api)
+    if backend != "tensorflow":
+        return ["eager", "jit"] if backend == "jax" else ["eager"]
     import tensorflow as tf
 
     eager = tf.executing_eagerly()
     modes = ["eager", "function"] if eager else []
     if api != "keras_3":  # Keras 3's variables can't be run in a session; test_traps has the error
         modes.append("graph")
-    if api == "tf1":  # the Keras APIs have refused reference variables in every release
+    # Keras 2.2's layers have reference variables; the later Keras APIs have refused them in every release.
+    if api in ("tf1", "get_updates"):
         modes.append("graph_ref")
     return modes
 
@@ -30,21 +36,34 @@ def api_modes(apis):
     return [(api, mode) for api in apis for mode in modes_of(api)]
 
 
+def numpy_type(name):
+    """A NumPy dtype by name, bfloat16 included."""
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import tensorflow as tf
+    except ImportError:  # Keras 3 on JAX or PyTorch
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return tf.as_dtype(name).as_numpy_dtype
+
+
 def make_variable(api, value, name, mode="eager"):
     """A variable of the kind that the API's users have."""
+    if api == "keras_3":
+        return _arrays.variable(value, name)
     import tensorflow as tf
 
     if mode in ("graph", "graph_ref"):
         return tf.compat.v1.get_variable(name, initializer=value, use_resource=mode == "graph")
-    if api == "keras_3":
-        import keras
-
-        return keras.Variable(value, dtype=str(value.dtype), name=name)
     return tf.Variable(value, name=name)
 
 
 def to_numpy(variable):
     """The value of a variable in eager mode; bfloat16 comes as float32."""
+    if not _arrays.is_of_tensorflow(variable):
+        return _arrays.to_numpy(variable)
     import tensorflow as tf
 
     value = getattr(variable, "value", None)  # a Keras 3 variable's; TensorFlow's has a method of that name
@@ -87,14 +106,16 @@ def run(api, mode, rule, params, gradients, before_step=None, make=None, **base)
         before_step: called with (step from 1, optimizer, session or None) before each step.
         make: makes the optimizer, in place of `kcompat.optimizer(rule, api, **base)`.
     """
-    import tensorflow as tf
-
     import kcompat
 
     if make is None:
 
         def make():
             return kcompat.optimizer(rule, api=api, **base)
+
+    if _arrays.backend(api) != "tensorflow":
+        return _run_arrays(api, mode, params, gradients, before_step, make)
+    import tensorflow as tf
 
     if mode in ("graph", "graph_ref"):
         with tf.Graph().as_default():
@@ -123,8 +144,28 @@ def run(api, mode, rule, params, gradients, before_step=None, make=None, **base)
         if pattern not in functions:
             functions[pattern] = tf.function(lambda *flat, pattern=pattern: apply(pattern, flat))
         functions[pattern](*[tf.convert_to_tensor(part) for part in _flat(row)])
+    return _result(optimizer, variables)
+
+
+def _result(optimizer, variables):
     slots = [_slots(optimizer, v, to_numpy) for v in variables]
     return Result([to_numpy(v) for v in variables], slots, int(to_numpy(optimizer.iterations)), optimizer)
+
+
+def _run_arrays(api, mode, params, gradients, before_step, make):
+    backend = _arrays.backend(api)
+    optimizer = make()
+    variables = [make_variable(api, p, "v{}".format(i), mode) for i, p in enumerate(params)]
+    jitted = _arrays.Jitted(optimizer, variables)
+    for step, row in enumerate(gradients, 1):
+        if before_step is not None:
+            before_step(step, optimizer, None)
+        grads = [_arrays.gradient(g, p, backend) for g, p in zip(row, params)]
+        if mode == "jit":
+            jitted.apply(grads)
+        else:
+            optimizer.apply_gradients(list(zip(grads, variables)))
+    return _result(optimizer, variables)
 
 
 def _slots(optimizer, variable, read):

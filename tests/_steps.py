@@ -2,6 +2,7 @@
 
 import contextlib
 
+import _arrays
 import numpy as np
 from _modes import make_variable, to_numpy
 
@@ -19,6 +20,8 @@ class Steps:
         self.optimizer, self.variables, self.session = optimizer, variables, session
         self.traces = 0
         self._step = None
+        self.backend = _arrays.backend(api)
+        self._tensors = {}
 
     def _apply(self, grads):
         self.traces += 1
@@ -26,18 +29,16 @@ class Steps:
 
     def build(self):
         """In a graph, makes the training operation and initializes all variables; elsewhere nothing."""
-        import tensorflow as tf
-
-        v1 = tf.compat.v1
         if self.session is not None and self._step is None:
+            import tensorflow as tf
+
+            v1 = tf.compat.v1
             holders = [v1.placeholder(v.dtype.base_dtype, v.shape) for v in self.variables]
             self._step = self._apply(holders), holders
             self.session.run(v1.global_variables_initializer())
 
     def step(self, *grads):
         """One step with these gradients; ones if none are given. Returns how far the variables moved."""
-        import tensorflow as tf
-
         self.build()
         before = self.values()
         grads = list(grads) or [1.0] * len(self.variables)
@@ -45,7 +46,17 @@ class Steps:
         if self.session is not None:
             operation, holders = self._step
             self.session.run(operation, dict(zip(holders, grads)))
+        elif self.backend != "tensorflow":
+            arrays = [_arrays.gradient(grad, grad, self.backend) for grad in grads]
+            if self.mode == "jit":
+                self._step = self._step or _arrays.Jitted(self.optimizer, self.variables)
+                self._step.apply(arrays)
+                self.traces = self._step.traces
+            else:
+                self._apply(arrays)
         elif self.mode == "function":
+            import tensorflow as tf
+
             if self._step is None:
 
                 def train(*tensors):
@@ -54,6 +65,8 @@ class Steps:
                 self._step = tf.function(train)
             self._step(*[tf.convert_to_tensor(grad) for grad in grads])
         else:
+            import tensorflow as tf
+
             self._apply([tf.convert_to_tensor(grad) for grad in grads])
         return [old - new for old, new in zip(before, self.values())]
 
@@ -66,12 +79,16 @@ class Steps:
 
     def read(self, thing):
         """The value of a number, array, variable or tensor, as a NumPy array."""
-        import tensorflow as tf
-
         if isinstance(thing, (int, float, np.generic, np.ndarray)):
             return np.asarray(thing)
+        if not _arrays.is_of_tensorflow(thing):
+            return _arrays.to_numpy(thing)
         if self.session is not None:
-            return np.asarray(self.session.run(tf.convert_to_tensor(thing)))
+            import tensorflow as tf
+
+            if id(thing) not in self._tensors:  # an operation more each time makes a session slow
+                self._tensors[id(thing)] = thing, tf.convert_to_tensor(thing)
+            return np.asarray(self.session.run(self._tensors[id(thing)][1]))
         return np.asarray(to_numpy(thing) if hasattr(thing, "assign") else thing.numpy())
 
     def assign(self, variable, value):
@@ -95,12 +112,12 @@ class Steps:
 @contextlib.contextmanager
 def steps(api, mode, make, *values):
     """Steps of the optimizer that `make` makes, in a graph of their own where the mode has one."""
-    import tensorflow as tf
-
     values = [np.asarray(v, "float32") for v in values] or [np.zeros(2, "float32")]
     with contextlib.ExitStack() as stack:
         session = None
         if mode in ("graph", "graph_ref"):
+            import tensorflow as tf
+
             stack.enter_context(tf.Graph().as_default())
             session = stack.enter_context(tf.compat.v1.Session())
         variables = [make_variable(api, v, "v{}".format(i), mode) for i, v in enumerate(values)]

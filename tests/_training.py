@@ -7,6 +7,7 @@ compared is a whole training run and not the optimizer alone.
 import inspect
 
 import numpy as np
+from _arrays import backend
 from _modes import as_gradient, make_variable, to_numpy
 
 import kcompat
@@ -166,6 +167,10 @@ def keras_of(api):
 
 def native(api, name):
     """The host's own optimizer class of this name and API, or None."""
+    if backend(api) != "tensorflow":
+        import keras
+
+        return getattr(keras.optimizers, name, None)
     import tensorflow as tf
 
     if api == "tf1":

@@ -28,6 +28,14 @@ def pytest_sessionstart(session):
 
 _not_collected = Counter()
 
+# "core" leaves out the tests marked `wide`: what differs little between neighbouring releases runs on a few.
+TIER = "KCOMPAT_TEST_TIER"
+
+
+def pytest_configure(config):
+    """Make the marker known."""
+    config.addinivalue_line("markers", "wide: left out where {}=core".format(TIER))
+
 
 def pytest_collection_modifyitems(config, items):
     """Leave out tests that mean nothing here (no API, no TensorFlow, another release): not a skip but a fact.
@@ -44,6 +52,8 @@ def pytest_collection_modifyitems(config, items):
         reasons += [
             str(mark.kwargs["reason"]) for mark in item.iter_markers("skipif") if all(mark.args)
         ]
+        if os.environ.get(TIER) == "core" and item.get_closest_marker("wide"):
+            reasons.append("{}=core leaves the wide suites to other environments".format(TIER))
         (left_out if reasons else kept).append(item)
         _not_collected.update(reasons[:1])
     if left_out:

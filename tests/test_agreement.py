@@ -1,9 +1,22 @@
 """Every API and mode agrees with the rule run in NumPy float64, dense and sparse, over 50 steps."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from _apis import APIS
-from _modes import api_modes, assert_agree, modes_of, run, starting_values, varied_gradients
+from _arrays import backend, has_float64
+from _modes import (
+    api_modes,
+    assert_agree,
+    modes_of,
+    numpy_type,
+    run,
+    starting_values,
+    varied_gradients,
+)
 from _rules import ByName, Distance, Factored, LazyMomentum, SignMomentum
 
 import kcompat
@@ -42,18 +55,29 @@ BASES = {
 }
 
 API_MODES = api_modes(APIS)
+# JAX has no float64 unless it is told to; test_jax_with_float64 does.
+DOUBLE = [(api, mode) for api, mode in API_MODES if has_float64(api)]
 # Base arguments are transforms of the rule, the same code in every mode: together in each mode, and
 # each alone in the first.
 BASE_CASES = [
-    (api, mode, name)
+    pytest.param(*(api, mode, name), marks=() if name in ("all", "accumulation") else pytest.mark.wide)
     for api, mode in API_MODES
     for name in sorted(BASES)
     if name in ("all", "accumulation") or mode == modes_of(api)[0]
 ]
+# One rule of each kind in each mode; all of them in the mode that an API's users have first.
+KINDS = ("adam", "lazy_momentum")
+CASES = [
+    pytest.param(
+        *(api, mode, name),
+        marks=() if name in KINDS or mode == modes_of(api)[0] else pytest.mark.wide,
+    )
+    for api, mode in API_MODES
+    for name in sorted(RULES)
+]
 
 
-@pytest.mark.parametrize("api,mode", API_MODES)
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("api,mode,name", CASES)
 def test_agrees_with_the_oracle(api, mode, name):
     params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, STEPS, sparse=SPARSE)
     result = run(api, mode, RULES[name], params, gradients)
@@ -61,7 +85,15 @@ def test_agrees_with_the_oracle(api, mode, name):
     assert result.iterations == STEPS
 
 
-@pytest.mark.parametrize("api,mode", API_MODES)
+def first_mode(ways):
+    """Each API in the mode that its users have first; the others are wide."""
+    return [
+        pytest.param(api, mode, marks=() if mode == modes_of(api)[0] else pytest.mark.wide)
+        for api, mode in ways
+    ]
+
+
+@pytest.mark.parametrize("api,mode", first_mode(API_MODES))
 def test_every_shape(api, mode):
     params, gradients = starting_values(ALL_SHAPES), varied_gradients(ALL_SHAPES, 6, sparse=SPARSE)
     rule = RULES["factored"]
@@ -78,8 +110,8 @@ def test_base_arguments_agree_with_the_oracle(api, mode, name):
     assert result.iterations == 12 // BASES[name].get("gradient_accumulation_steps", 1)
 
 
-@pytest.mark.parametrize("api,mode", API_MODES)
-@pytest.mark.parametrize("name", ["adam", "factored"])
+@pytest.mark.parametrize("api,mode", DOUBLE)
+@pytest.mark.parametrize("name", ["adam", pytest.param("factored", marks=pytest.mark.wide)])
 def test_float64_agrees_to_1e_12(api, mode, name):
     params = starting_values(SHAPES, dtype="float64")
     gradients = varied_gradients(SHAPES, STEPS, dtype="float64", sparse=SPARSE)
@@ -89,7 +121,7 @@ def test_float64_agrees_to_1e_12(api, mode, name):
     assert_agree(result, reference(RULES[name], params, gradients, **base), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("api,mode", DOUBLE)
 def test_float32_and_float64_variables_together(api, mode):
     shapes = [(3, 2), (2, 2)]
     params = [p.astype(d) for p, d in zip(starting_values(shapes), ("float32", "float64"))]
@@ -104,13 +136,11 @@ def test_float32_and_float64_variables_together(api, mode):
     np.testing.assert_allclose(result.params[1], expected[1], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("api,mode", API_MODES)
+@pytest.mark.parametrize("api,mode", first_mode(API_MODES))
 @pytest.mark.parametrize("dtype,digits", [("float16", 11), ("bfloat16", 8)])
 def test_low_precision_variables_train(api, mode, dtype, digits):
     """Natively bfloat16 explodes on tf1 and is frozen elsewhere, because 0.999 rounds to 1."""
-    import tensorflow as tf
-
-    kind = tf.as_dtype(dtype).as_numpy_dtype
+    kind = numpy_type(dtype)
     shapes = [(3, 2), (4, 3)]
     # Values that the narrow type holds exactly, so that both runs start from and see the same numbers.
     params = [p.astype(kind) for p in starting_values(shapes)]
@@ -159,6 +189,25 @@ def test_none_gradients_and_late_variables(api, mode):
     slots[3] = {}  # it never had a gradient
     assert_agree(result, (expected, slots))
     assert np.array_equal(result.params[3], params[3])
+
+
+JAX = [api for api in APIS if backend(api) == "jax"]
+
+
+@pytest.mark.parametrize("api", [api for api in JAX if not has_float64(api)])
+def test_jax_with_float64(api):
+    """This file again, where JAX has float64."""
+    here = os.path.abspath(__file__)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", here],
+        cwd=os.path.dirname(here),
+        env=dict(os.environ, JAX_ENABLE_X64="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
+    assert done.returncode == 0, done.stdout[-20000:]
+    assert " passed" in done.stdout
 
 
 def test_the_oracle_itself():

@@ -1,7 +1,9 @@
-"""Tests of `namespaces`: every name of `xp`, on NumPy and (where installed) on TensorFlow.
+"""Tests of `namespaces`: every name of `xp`, on NumPy and on TensorFlow, JAX and PyTorch where installed.
 
 Each case is one expression in `xp` and, where plain NumPy has an equal, that. NumPy's result is
-compared with plain NumPy's, and TensorFlow's, in a graph, in a `tf.function` and eagerly, with it.
+compared with plain NumPy's, and the others' with it: TensorFlow's in a graph, in a `tf.function` and
+eagerly, JAX's under `jit` and op by op, PyTorch's eagerly. What only these two have is tested in
+test_namespaces_jax_torch.py.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import math
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ import pytest
 from kcompat import namespaces
 from kcompat.namespaces import LINALG_NAMES, NAMES, namespace
 from kcompat.namespaces.array import Array
+
+pytestmark = pytest.mark.wide
 
 try:
     import tensorflow as tf
@@ -27,7 +32,14 @@ except ImportError as error:
     WITHOUT = "TensorFlow cannot be imported: %s" % error
 
 needs_tensorflow = pytest.mark.skipif(tf is None, reason=WITHOUT)
-BACKENDS = ["numpy", pytest.param("tensorflow", marks=needs_tensorflow)]
+needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+BACKENDS = [
+    "numpy",
+    pytest.param("tensorflow", marks=needs_tensorflow),
+    pytest.param("jax", marks=needs_jax),
+    pytest.param("torch", marks=needs_torch),
+]
 DTYPES = ["float32", "float64"]
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
 PLUMBING = {"backend", "compute_dtype", "scalar", "unwrap", "wrap"}
@@ -556,6 +568,59 @@ def _all_eagerly(dtype):
     return results
 
 
+def x64(on):
+    """A context with JAX's 64-bit types on or off."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(on)
+    from jax.experimental import enable_x64
+
+    return enable_x64(on)
+
+
+def _all_in_jax(dtype, jit):
+    """Every case's result, or the exception that it raised, under one jit or op by op.
+
+    In float32 with JAX's default, no 64-bit types.
+    """
+    import jax
+
+    values = inputs(dtype)
+    failed = {}
+
+    def body(given):
+        results = {}
+        for label in CASES if jit else JAX_EAGER:
+            try:
+                results[label] = evaluate(label, xp, given)
+            except Exception as error:
+                failed[label] = error
+        return results
+
+    with x64(dtype == "float64"):
+        xp = namespace("jax", dtype)
+        given = {n: xp.unwrap(xp.wrap(v)) for n, v in values.items()}
+        results = {k: np.asarray(v) for k, v in (jax.jit(body) if jit else body)(given).items()}
+    results.update(failed)
+    return results
+
+
+def _all_in_torch(dtype):
+    """Every case's result, or the exception that it raised, op by op."""
+    xp = namespace("torch", dtype)
+    values = {n: xp.unwrap(xp.wrap(v)) for n, v in inputs(dtype).items()}
+    before = {n: v.clone() for n, v in values.items()}
+    results = {}
+    for label in CASES:
+        try:
+            results[label] = evaluate(label, xp, values).numpy()
+        except Exception as error:
+            results[label] = error
+    assert all(bool((values[n] == v)[v == v].all()) for n, v in before.items()), "an input was changed"
+    return results
+
+
 _RESULTS = {}
 MODES = {"graph": _all_in_graph, "eager": _all_eagerly}
 if tf is not None and hasattr(tf, "function"):
@@ -575,6 +640,42 @@ def test_tensorflow_equals_numpy(label, mode):
         check(label, np.asarray(got), expected(label, dtype), dtype)
 
 
+# Op by op JAX compiles every op for itself, which takes long: some of the cases, in float32.
+JAX_EAGER = list(CASES)[::5]
+
+
+@needs_jax
+@pytest.mark.parametrize(
+    "label, jit", [(label, True) for label in CASES] + [(label, False) for label in JAX_EAGER]
+)
+def test_jax_equals_numpy(label, jit):
+    for dtype in DTYPES if jit else ["float32"]:
+        if (jit, dtype) not in _RESULTS:
+            _RESULTS[jit, dtype] = _all_in_jax(dtype, jit)
+        got, want = _RESULTS[jit, dtype][label], expected(label, dtype)
+        if dtype == "float32" and want.dtype == np.float64:
+            with pytest.raises(ValueError, match="jax_enable_x64"):
+                raise got
+            continue
+        if isinstance(got, Exception):
+            raise got
+        if dtype == "float32" and want.dtype == np.int64:
+            want = want.astype(np.int32)
+        check(label, got, want, dtype)
+
+
+@needs_torch
+@pytest.mark.parametrize("label", list(CASES))
+def test_torch_equals_numpy(label):
+    for dtype in DTYPES:
+        if ("torch", dtype) not in _RESULTS:
+            _RESULTS["torch", dtype] = _all_in_torch(dtype)
+        got = _RESULTS["torch", dtype][label]
+        if isinstance(got, Exception):
+            raise got
+        check(label, got, expected(label, dtype), dtype)
+
+
 # What holds on every backend beyond the values
 
 
@@ -589,7 +690,8 @@ def test_importing_imports_no_framework():
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_exactly_the_names(backend, dtype):
-    xp = namespace(backend, dtype)
+    with x64(True) if backend == "jax" else contextlib.nullcontext():
+        xp = namespace(backend, dtype)
     assert xp is namespace(backend, dtype)
     assert (xp.backend, namespaces.Array, namespaces.Namespace) == (backend, Array, type(xp))
     assert xp.compute_dtype == getattr(xp, dtype)
@@ -615,7 +717,7 @@ def test_every_name_has_a_case():
 
 
 def test_a_namespace_that_is_not_there():
-    with pytest.raises(ValueError, match="numpy, tensorflow"):
+    with pytest.raises(ValueError, match="numpy, tensorflow, jax, torch"):
         namespace("theano")
     with pytest.raises(ValueError, match="float32"):
         namespace("numpy", "float16")
@@ -641,8 +743,11 @@ def test_an_unknown_name(backend):
 
 @pytest.fixture(params=BACKENDS)
 def xp(request):
-    """A namespace; TensorFlow's in a graph of its own where it is not eager."""
-    if request.param == "numpy" or tf.executing_eagerly():
+    """A namespace; TensorFlow's in a graph of its own where it is not eager, JAX's with 64-bit types."""
+    if request.param == "jax":
+        with x64(True):
+            yield namespace("jax")
+    elif request.param != "tensorflow" or tf.executing_eagerly():
         yield namespace(request.param)
     else:
         with tf.Graph().as_default():
@@ -672,7 +777,7 @@ def test_strict_dtypes(xp):
         lambda: xp.concat([single, double]),
         lambda: single @ double,
         lambda: single * ints,
-        lambda: ints + small,
+        lambda: (ints if xp.int64 != xp.int32 else single) + small,
         lambda: single == double,
         lambda: xp.linalg.solve(xp.ones((2, 2)), double),
         lambda: xp.clip(single, double, 1.0),

@@ -132,6 +132,15 @@ def test_version_stands_in_one_place():
     assert re.search(r"^## .*\b{}\b".format(re.escape(kcompat.__version__)), changes, re.M)
 
 
+def test_every_test_that_the_traps_name_exists():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")))
+    found = set()
+    for path in (ROOT / "tests").glob("test_*.py"):
+        found.update(re.findall(r"^\s*def (test_\w+)\(", path.read_text(encoding="utf-8"), re.M))
+    assert len(named) > 40
+    assert not named - found, "docs/traps.md names tests that are not there"
+
+
 def installed_distribution():
     """The wheel installed here, as tox does, or None. (A checkout's own egg-info is none.)"""
     for distribution in metadata.distributions():

@@ -22,6 +22,9 @@ from kcompat.rule import UpdateRule, kind_of, takes_step, walk
 from kcompat.testing import reference
 from kcompat.transforms.arguments import with_base_arguments
 
+# It is NumPy, whatever framework is there.
+pytestmark = pytest.mark.wide
+
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 finite = st.floats(-1e3, 1e3, allow_nan=False, width=32)
 

@@ -8,7 +8,8 @@ import importlib
 
 import numpy as np
 import pytest
-from _apis import APIS
+from _apis import APIS as ALL
+from _arrays import on_tensorflow
 from _modes import api_modes, make_variable, modes_of, to_numpy
 from _rules import LazyMomentum
 from _steps import listed, steps
@@ -19,6 +20,7 @@ from kcompat import rules
 from kcompat.environment import host_class
 from kcompat.testing import reference
 
+APIS = on_tensorflow(ALL)
 API_MODES = api_modes(APIS)
 WAYS = [(api, modes_of(api)[0]) for api in APIS]
 EAGER = [(api, mode) for api, mode in WAYS if mode == "eager"]
@@ -164,6 +166,56 @@ def test_keras_3_takes_a_plain_tensorflow_variable(api, mode):
         assert [training.move(), training.move()] == [0.5, 0.75]
 
 
+@everywhere([(api, mode) for api, mode in API_MODES if mode != "function"])
+def test_what_apply_gradients_returns(api, mode):
+    """In a graph the operation to run; keras_2_11 of 2.9 and 2.10 gives None there."""
+    import tensorflow as tf
+
+    with steps(api, mode, lambda: sgd(api, 0.5)) as training:
+        returned = training.optimizer.apply_gradients([(tf.ones(2), training.variables[0])])
+        if mode != "eager":
+            assert isinstance(returned, tf.Operation)
+        elif api == "tf1":
+            assert returned is None
+        else:
+            assert int(to_numpy(returned)) == 1
+
+
+@everywhere([(api, mode) for api, mode in API_MODES if mode == "function"])
+def test_a_python_if_in_the_loss_or_its_layers(api, mode):
+    """AutoGraph rewrites a layer's `if` on a tensor only where it is not switched off around the loss.
+
+    Keras 3 gives layers to AutoGraph in fit() only. The loss itself is rewritten on no host.
+    """
+    import tensorflow as tf
+
+    class Doubling(tf.keras.layers.Layer):
+        def call(self, x):
+            if tf.reduce_sum(x) > 0:
+                return x * 2
+            return x
+
+    with steps(api, mode, lambda: sgd(api, 0.25), np.ones(2)) as training:
+        (variable,) = training.variables
+        layer = (lambda x: x * 2) if hasattr(tf.keras, "ops") else Doubling()
+
+        def loss():
+            return tf.reduce_sum(layer(variable * 1.0))
+
+        def loss_with_if():
+            if tf.reduce_sum(variable * 1.0) > 0:
+                return loss()
+            return tf.constant(0.0)
+
+        @tf.function
+        def train():
+            chosen = loss if api == "tf1" else loss_with_if
+            training.optimizer.minimize(chosen, var_list=[variable])
+
+        train()
+        assert training.values()[0].tolist() == [0.5, 0.5]
+
+
 # The list of gradients.
 
 
@@ -231,7 +283,7 @@ def test_a_misspelt_argument_of_apply_gradients(api, mode):
         pairs = [(tf.ones(2), training.variables[0])]
         if api == "keras_2_11" and version(api) >= (2, 11):
             training.optimizer.apply_gradients(pairs, globalstep=1)
-        else:
+        elif api != "get_updates":  # which has no such method
             with pytest.raises(TypeError):
                 training.optimizer.apply_gradients(pairs, globalstep=1)
         with pytest.raises(TypeError, match="globalstep"):
@@ -517,6 +569,42 @@ def test_adamw_decays_by_the_learning_rate_times_the_decay(api, mode):
             assert training.values()[0][0] == pytest.approx(0.999, rel=1e-6)
 
 
+@everywhere(WAYS)
+def test_weight_decay_is_an_argument_everywhere(api, mode):
+    """tf1, optimizer_v2 and keras_2_11 of 2.9 and 2.10 don't know it. All rows decay, present or not."""
+    if api in ("tf1", "optimizer_v2") or (api == "keras_2_11" and version(api) <= (2, 10)):
+        with pytest.raises(TypeError):
+            native_sgd(api, 0.5, weight_decay=0.1)
+    with steps(api, mode, lambda: sgd(api, 0.5, weight_decay=0.5), np.ones((3, 1))) as training:
+        slices(training, [1.0], [1]).step()
+        assert training.values()[0][:, 0].tolist() == [0.75, 0.25, 0.75]
+
+
+@everywhere(WAYS)
+def test_the_average_starts_at_the_first_updated_value(api, mode):
+    """keras_2_11 starts it at the value before the first step: 0.875 after the second one, not 0.85."""
+    ema = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+
+    def train(make):
+        with steps(api, mode, make, np.ones(2)) as training:
+            return [float(training.step() and training.values()[0][0]) for _ in range(3)]
+
+    if api == "keras_2_11" and version(api) >= (2, 11):
+        assert train(lambda: native_sgd(api, 0.1, **ema)) == pytest.approx([0.9, 0.875, 0.775])
+    assert train(lambda: sgd(api, 0.1, **ema)) == pytest.approx([0.9, 0.85, 0.75])
+
+
+@everywhere(WAYS)
+def test_iterations_count_updates_with_gradient_accumulation(api, mode):
+    """Keras 3.0 to 3.5 count calls; up to Keras 2 there is no accumulation."""
+    with steps(api, mode, lambda: sgd(api, 0.5, gradient_accumulation_steps=2)) as training:
+        counts = []
+        for _ in range(4):
+            training.step()
+            counts.append(training.iterations())
+        assert counts == [0, 1, 1, 2]
+
+
 @pytest.mark.parametrize("api", APIS)
 def test_configs_of_other_generations_are_understood(api):
     """The others don't know keras_2_11's is_legacy_optimizer and jit_compile, keras_3 no decay."""
@@ -561,3 +649,18 @@ def test_iterations_are_counted_on_every_api(api, mode):
 def test_the_default_epsilon_is_the_same(api, mode):
     """tf1's AdamOptimizer has 1e-8, the Keras APIs 1e-7."""
     assert kcompat.optimizer_class(rules.Adam, api)().epsilon == 1e-7
+
+
+@on("tf1", "graph_ref")
+def test_tf1_slots_are_named_after_the_slot(api, mode):
+    """The host's own are called after the optimizer, with a number by order of creation."""
+    import tensorflow as tf
+
+    def names(make):
+        with tf.Graph().as_default():
+            variable = make_variable(api, np.zeros(2, "float32"), "w", mode)
+            make().apply_gradients([(tf.ones(2), variable)])
+            return {v.op.name for v in tf.compat.v1.global_variables()}
+
+    assert {"w/Adam", "w/Adam_1"} <= names(lambda: native_adam(api, 0.1))
+    assert {"w/Adam/m", "w/Adam/v"} <= names(lambda: kcompat.optimizer(rules.Adam(), api))

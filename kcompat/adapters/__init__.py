@@ -12,6 +12,7 @@ from ..rule import UpdateRule
 # API -> (module, class) of its adapter.
 _ADAPTERS = {
     "tf1": (".tf1", "TF1Adapter"),
+    "get_updates": (".get_updates", "GetUpdatesAdapter"),
     "optimizer_v2": (".optimizer_v2", "OptimizerV2Adapter"),
     "keras_2_11": (".keras_2_11", "Keras211Adapter"),
     "keras_3": (".keras_3", "Keras3Adapter"),
@@ -20,14 +21,23 @@ _ADAPTERS = {
 _classes: Dict[Tuple[type, str, type, str], type] = {}
 
 
-def optimizer_class(rule: Type[UpdateRule], api: Optional[str] = None, name: Optional[str] = None) -> Any:
+def optimizer_class(
+    rule: Type[UpdateRule],
+    api: Optional[str] = None,
+    name: Optional[str] = None,
+    host: Optional[str] = None,
+) -> Any:
     """The native optimizer class of an update rule.
 
     Args:
         rule: a subclass of `UpdateRule`.
-        api: which optimizer API: "tf1", "optimizer_v2", "keras_2_11" or "keras_3". By default the environment
-            variable KCOMPAT_API, else what the installed TensorFlow or Keras takes natively.
+        api: which optimizer API: "tf1", "get_updates", "optimizer_v2", "keras_2_11" or "keras_3". By default
+            the environment variable KCOMPAT_API, else what the installed TensorFlow or Keras takes natively.
         name: the class's name; the rule's by default.
+        host: whose API, where several packages have it: "tf.keras", "keras" or "tf_keras". Both "tf.keras"
+            and "keras" have `get_updates` where Keras 2.2 is installed beside TensorFlow 1.13, "tf.keras" and
+            "tf_keras" have `keras_2_11` where tf_keras is beside TensorFlow 2.15. By default the first that
+            `kcompat.environment.host_classes(api)` lists.
 
     Returns:
         A subclass of the host's own optimizer base class. Its constructor takes the rule's hyperparameters in
@@ -36,7 +46,7 @@ def optimizer_class(rule: Type[UpdateRule], api: Optional[str] = None, name: Opt
 
     Raises:
         RuleError: `rule` is no rule class.
-        ApiNotAvailableError: the API is not offered by what is installed, or nothing is.
+        ApiNotAvailableError: the API is not offered by what is installed, or not by `host`, or nothing is.
     """
     if not (isinstance(rule, type) and issubclass(rule, UpdateRule)):
         raise RuleError(
@@ -51,21 +61,27 @@ def optimizer_class(rule: Type[UpdateRule], api: Optional[str] = None, name: Opt
                 api, ", ".join(_ADAPTERS)
             )
         )
-    host = host_class(api)
-    key = (rule, api, host, name or rule.__name__)
+    return class_of(rule, api, host_class(api, host), name or rule.__name__)
+
+
+def class_of(rule: Type[UpdateRule], api: str, host: type, name: str) -> Any:
+    """The class of a rule over this very base class, made once."""
+    key = (rule, api, host, name)
     if key not in _classes:
         module, adapter_name = _ADAPTERS[api]
         adapter = getattr(importlib.import_module(module, __name__), adapter_name)
-        _classes[key] = adapter.make_class(rule, host, name or rule.__name__)
+        _classes[key] = adapter.make_class(rule, host, name)
     return _classes[key]
 
 
-def optimizer(rule: UpdateRule, api: Optional[str] = None, **base_arguments: Any) -> Any:
+def optimizer(
+    rule: UpdateRule, api: Optional[str] = None, host: Optional[str] = None, **base_arguments: Any
+) -> Any:
     """A native optimizer that runs an update rule.
 
     Args:
         rule: an update rule, such as `kcompat.rules.Adam(learning_rate=0.01)`.
-        api: as for `optimizer_class`.
+        api, host: as for `optimizer_class`.
         **base_arguments: name, weight_decay, clipnorm, clipvalue, global_clipnorm.
 
     Raises:
@@ -73,4 +89,4 @@ def optimizer(rule: UpdateRule, api: Optional[str] = None, **base_arguments: Any
     """
     if not isinstance(rule, UpdateRule):
         raise RuleError("optimizer({!r}): expected an update rule instance.".format(rule))
-    return optimizer_class(type(rule), api).from_rule(rule, **base_arguments)
+    return optimizer_class(type(rule), api, host=host).from_rule(rule, **base_arguments)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Type
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Type
 
 from .. import namespaces
-from ..errors import HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
+from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
-from ..transforms.base import describe
+from ..transforms.base import describe, rule_class_from
+from .described import description
+from .registration import register
+from .saving import SavedState, Saving
 
 # Base arguments that are transforms around the rule, and readable and settable on the optimizer.
-_TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 
 # Base arguments of Keras 3 whose names its own code reads, and the values that switch them off. The host is
 # always given those: what the user gave is a transform.
@@ -28,7 +31,13 @@ _OFF = {
 }
 
 # What configurations of other generations hold besides: it says nothing about the update.
-_FOREIGN_CONFIG = ("is_legacy_optimizer", "jit_compile")
+_FOREIGN_CONFIG = ("is_legacy_optimizer", "jit_compile", "update_rule")
+
+# Base arguments that are in every configuration.
+_CONFIG_ALWAYS = frozenset(BASE_ARGUMENTS) - {"name"}
+
+# What `exclude_from_weight_decay` was given, in a configuration.
+_EXCLUDED = "exclude_from_weight_decay"
 
 _warned: Set[str] = set()
 
@@ -84,6 +93,35 @@ class VariableState:
         self.checked = False
 
 
+class Excluded:
+    """The variables that weight decay leaves out.
+
+    Attributes:
+        keys: keys of variables, in this process.
+        names: exact names of variables.
+        patterns: regular expressions, searched for in the name.
+    """
+
+    def __init__(
+        self, keys: Iterable[Any] = (), names: Iterable[str] = (), patterns: Iterable[str] = ()
+    ) -> None:
+        self.keys = set(keys)
+        self.names = sorted(names)
+        self.patterns = list(patterns)
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.names or self.patterns)
+
+    def has(self, key: Any, name: str) -> bool:
+        # Keys mean nothing in another process or of another copy of the model; names are for those.
+        if key in self.keys or any(re.search(pattern, name) for pattern in self.patterns):
+            return True
+        return not self.keys and name in self.names
+
+    def __reduce__(self) -> Any:
+        return Excluded, ((), self.names, self.patterns)
+
+
 class OptimizerState:
     """Everything kcompat keeps on an optimizer, in one plain object that no host tries to track."""
 
@@ -107,8 +145,18 @@ class OptimizerState:
             if type(part).hypers[name].static
         }
         self.variables: Dict[Any, VariableState] = {}
+        # Names given to variables that have none of their own.
+        self.names: Dict[Any, str] = {}
         self.shared: Dict[str, Any] = {}
-        self.excluded: List[Callable[[Any, str], bool]] = []
+        self.excluded = Excluded()
+        # Whether the order of `variables` is that of a list which held them all, and whether it is that of a
+        # checkpoint.
+        self.ordered = True
+        self.restored = False
+        # State read from a file or a pickle, for variables that are not there yet.
+        self.waiting: Optional[SavedState] = None
+        # Weights that Keras 3 has set before the optimizer was built.
+        self.waiting_weights: Optional[List[Any]] = None
         self.traced = False
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
@@ -127,18 +175,18 @@ def _base_argument(name: str, doc: str) -> property:
         return state.base.get(name, _OFF[name])
 
     def set_(self: Adapter, value: Any) -> None:
-        if self._kc.ready:
-            self._set_hyper_source(name, value)
+        self._set_argument(name, value)
 
     return property(get, set_, doc=doc)
 
 
-class Adapter:
+class Adapter(Saving):
     """The base of all adapters, mixed into the host's optimizer class in front of it."""
 
     api = ""
     # Base arguments that mean nothing on this API.
     without: Tuple[str, ...] = ()
+    in_place_of_loss_scale = "Use the host's LossScaleOptimizer."
     rule_class: Type[UpdateRule]
     _kc: OptimizerState
 
@@ -151,7 +199,12 @@ class Adapter:
             "__module__": rule.__module__,
             "__signature__": cls._constructor_signature(rule),
         }
-        return type(name, (cls, host), namespace)
+        made: Any = type(name, (cls, host), namespace)
+        made._made_with = (rule, cls.api, name)
+        made._made = made
+        made._host_class = host
+        register(made, host, cls.api, name)
+        return made
 
     @staticmethod
     def _constructor_signature(rule: Type[UpdateRule]) -> inspect.Signature:
@@ -195,14 +248,19 @@ class Adapter:
         for name in self.without:
             if base.get(name) is not None:
                 raise UnknownArgumentError(
-                    "{}({}={!r}): the training loops of the API {} know nothing of it. Use the host's "
-                    "LossScaleOptimizer.".format(type(self).__name__, name, base[name], self.api)
+                    "{}({}={!r}): the training loops of the API {} know nothing of it. {}".format(
+                        type(self).__name__, name, base[name], self.api, self.in_place_of_loss_scale
+                    )
                 )
+        if not isinstance(base.get("name", ""), (str, type(None))):
+            raise HyperparameterError(
+                "{}(name={!r}): expected a string.".format(type(self).__name__, base["name"])
+            )
         if base.get("decay"):
             warn_once(
                 "decay", "The argument decay is deprecated; use a learning-rate schedule (inverse time)."
             )
-        transforms: Dict[str, Any] = {name: base.get(name) for name in (*_TRANSFORM_ARGUMENTS, "decay")}
+        transforms: Dict[str, Any] = {name: base.get(name) for name in (*TRANSFORM_ARGUMENTS, "decay")}
         transforms.update((name, base.get(name, off)) for name, off in _OFF.items())
         state = OptimizerState(rule, with_base_arguments(rule, **transforms), base)
         object.__setattr__(self, "_kc", state)
@@ -212,6 +270,10 @@ class Adapter:
     def _host(self) -> Any:
         """The host's own methods, past everything that kcompat overrides."""
         return super()
+
+    def __repr__(self) -> str:
+        # Keras has this in its error for a model's optimizer that is not its own.
+        return description(self, type(self)._host_class)
 
     # What an adapter defines.
 
@@ -259,6 +321,8 @@ class Adapter:
                 "a new optimizer with {}=.".format(where, name, value, name)
             )
         hyper = state.attributes[name]
+        if value is None and name == "loss_scale_factor":
+            value = 1.0  # so Keras' LossScaleOptimizer takes the factor away
         value = hyper.declaration.check(value, where)
         same_kind = hyper.kind == kind_of(value) == "number"
         if not same_kind and state.traced:
@@ -401,7 +465,7 @@ class Adapter:
         state = self.__dict__.get("_kc")
         if state is not None and state.ready:
             # Before the host's own __setattr__: OptimizerV2's goes to its variables, past every check.
-            if name in _TRANSFORM_ARGUMENTS:
+            if name in TRANSFORM_ARGUMENTS:
                 self._set_argument(name, value)
                 return
             if name in state.attributes or name == "lr":
@@ -427,27 +491,35 @@ class Adapter:
 
         Raises:
             NotBuiltError: the optimizer is built already.
+            HyperparameterError: `var_names` is one string, which as a list is its letters.
         """
         if self._kc.variables:
             raise NotBuiltError(
                 "exclude_from_weight_decay() was called after {} was built; call it before the first "
                 "step.".format(type(self).__name__)
             )
+        if isinstance(var_names, str):
+            raise HyperparameterError(
+                "exclude_from_weight_decay(var_names={0!r}): expected a list of patterns, such as "
+                "[{0!r}].".format(var_names)
+            )
         variables = list(var_list or ())
-        keys = {self._variable_key(variable) for variable in variables}
-        patterns = [re.compile(pattern) for pattern in var_names or ()]
+        self._kc.excluded = Excluded(
+            [self._variable_key(variable) for variable in variables],
+            [self._variable_name(variable) for variable in variables],
+            var_names or (),
+        )
 
-        def excluded(variable: Any, name: str) -> bool:
-            return self._variable_key(variable) in keys or any(p.search(name) for p in patterns)
-
-        self._kc.excluded = [excluded]
+    def _variable_name(self, variable: Any) -> str:
+        """The name by which a rule and a file know a variable."""
+        raise NotImplementedError
 
     def _variable_key(self, variable: Any) -> Any:
         raise NotImplementedError
 
     def _rule_for(self, variable: Any, name: str, shape: Tuple[int, ...]) -> UpdateRule:
         rule = self._kc.root.for_variable(name, shape)
-        if any(excluded(variable, name) for excluded in self._kc.excluded):
+        if self._kc.excluded and self._kc.excluded.has(self._variable_key(variable), name):
             rule = without_weight_decay(rule)
         return rule
 
@@ -457,20 +529,52 @@ class Adapter:
         """The configuration as the host stores it: JSON, and `from_config` gives the optimizer back."""
         state = self._kc
         config: Dict[str, Any] = {"name": self._config_name()}
-        values = {path: hyper for path, hyper in state.hypers.items() if hyper.rule is state.rule}
-        own = {hyper.name: self._config_value(hyper) for hyper in values.values()}
-        for name in type(state.rule).hypers:
-            config[name] = own.get(name, state.rule._hyper_values[name])
-        for name, child in state.rule.children().items():
-            config[name] = describe(child)
-        for name in _base_names(type(state.rule)):
-            if name in ("name", "decay") and not (name == "decay" and state.base.get("decay")):
-                continue
-            if name in _TRANSFORM_ARGUMENTS:
-                config[name] = self._get_argument(name)
-            else:
-                config[name] = state.base.get(name, _OFF.get(name))
+        config.update(self._rule_config(state.rule))
+        base = self._current_base()
+        config.update((name, value) for name, value in base.items() if name in _CONFIG_ALWAYS)
+        if base.get("decay"):
+            config["decay"] = base["decay"]
+        if state.excluded:
+            config[_EXCLUDED] = {"names": state.excluded.names, "patterns": state.excluded.patterns}
         return config
+
+    def _rule_config(self, rule: UpdateRule) -> Dict[str, Any]:
+        """The configuration of a rule in the tree, with the hyperparameters' values of now."""
+        values = {hyper.name: hyper for hyper in self._kc.hypers.values() if hyper.rule is rule}
+        config = {
+            name: self._config_value(values[name]) if name in values else rule._hyper_values[name]
+            for name in type(rule).hypers
+        }
+        for name, child in rule.children().items():
+            config[name] = dict(describe(type(child)), config=self._rule_config(child))
+        return config
+
+    def _current_rule(self, rule: Optional[UpdateRule] = None) -> UpdateRule:
+        """The rule (or one inside it), with the hyperparameters' values of now."""
+        rule = self._kc.rule if rule is None else rule
+        changes: Dict[str, Any] = {
+            hyper.name: self._current_number(hyper)
+            for hyper in self._kc.hypers.values()
+            if hyper.rule is rule
+        }
+        changes.update((name, self._current_rule(child)) for name, child in rule.children().items())
+        return rule.replace(**changes)
+
+    def _current_base(self) -> Dict[str, Any]:
+        """The base arguments, with their values of now, and the variables excluded from weight decay."""
+        state = self._kc
+        # Not those of a rule inside, which may have the same names.
+        inside = [part for _, part in walk(state.rule)]
+        around = {h.name: h for h in state.hypers.values() if not any(h.rule is part for part in inside)}
+        current: Dict[str, Any] = {"excluded": state.excluded}
+        for name in _base_names(type(state.rule)):
+            if name == "name":
+                current[name] = self._config_name()
+            elif name in around:
+                current[name] = self._current_number(around[name])
+            else:
+                current[name] = state.base.get(name, _OFF.get(name))
+        return current
 
     def _config_name(self) -> str:
         return str(getattr(self, "name", None) or getattr(self, "_name", None) or type(self).__name__)
@@ -498,13 +602,71 @@ class Adapter:
             custom_objects: name -> class, for schedules that the host does not know.
         """
         config = {name: value for name, value in config.items() if name not in _FOREIGN_CONFIG}
+        excluded = config.pop(_EXCLUDED, None)
         if config.get("decay", None) == 0:
             del config["decay"]
+        if "lr" in config and "learning_rate" in cls.rule_class.hypers:  # Keras' name until 2.2
+            config.setdefault("learning_rate", config.pop("lr"))
+        made = cls(**cls._revived(cls.rule_class, config, custom_objects))
+        if excluded:
+            made._kc.excluded = Excluded((), excluded["names"], excluded["patterns"])
+        return made
+
+    @classmethod
+    def _revived(
+        cls, rule: Type[UpdateRule], config: Mapping[str, Any], custom_objects: Any
+    ) -> Dict[str, Any]:
+        """A rule's configuration with schedules in place of their descriptions, also in the rules inside."""
+        revived = dict(config)
         for name, value in config.items():
-            hyper = cls.rule_class.hypers.get(name)
-            if isinstance(value, dict) and hyper is not None and not hyper.static:
-                config[name] = cls._schedule_from_config(value, custom_objects)
-        return cls(**config)
+            hyper = rule.hypers.get(name)
+            if not isinstance(value, Mapping):
+                continue
+            if hyper is not None and not hyper.static:
+                revived[name] = cls._schedule_from_config(value, custom_objects)
+            elif hyper is None and set(value) == {"module", "class", "config"}:
+                inside = cls._revived(rule_class_from(value), value["config"], custom_objects)
+                revived[name] = dict(value, config=inside)
+        return revived
+
+
+def as_pairs(where: str, grads_and_vars: Any) -> List[Tuple[Any, Any]]:
+    """The pairs (gradient, variable) that a step was given, as a list.
+
+    Args:
+        where: the optimizer's name, for the error.
+        grads_and_vars: a list or another iterable of pairs.
+
+    Raises:
+        GradientError: anything else.
+    """
+    expected = "expected a list of pairs (gradient, variable), such as zip(gradients, variables)"
+    one_thing = isinstance(grads_and_vars, (Mapping, str)) or hasattr(grads_and_vars, "dtype")
+    if one_thing or not hasattr(grads_and_vars, "__iter__"):
+        raise GradientError(
+            "{}.apply_gradients() was given {}; {}.".format(where, in_words(grads_and_vars), expected)
+        )
+    pairs = []
+    for i, pair in enumerate(grads_and_vars):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise GradientError(
+                "{}.apply_gradients(): item {} of the list is {}; {}.".format(
+                    where, i, in_words(pair), expected
+                )
+            )
+        pairs.append((pair[0], pair[1]))
+    return pairs
+
+
+def in_words(value: Any) -> str:
+    """A value in an error message: its type with its shape or length, and itself if it is short."""
+    kind = type(value).__name__
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return "{!r:.60}".format(value)
+    if isinstance(value, (list, tuple, dict)):
+        return "a {} of {}".format(kind, len(value))
+    shape = getattr(value, "shape", None)
+    return "an object of type {}{}".format(kind, "" if shape is None else " of shape {}".format(shape))
 
 
 def _base_names(rule: Type[UpdateRule]) -> List[str]:

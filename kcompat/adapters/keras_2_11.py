@@ -6,13 +6,16 @@ In TensorFlow 2.9 and 2.10 it is `tf.keras.optimizers.experimental.Optimizer`.
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, List, Optional, Sequence, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Type
 
 import tensorflow as tf
 
+from ..errors import ApiNotAvailableError, StateError
 from ..rule import UpdateRule
 from .base import HyperState
-from .tensorflow_base import TensorFlowAdapter, _in_v1_graph
+from .callers import calling_code
+from .hosts_saving import saving_hdf5
+from .tensorflow_base import TensorFlowAdapter, _in_v1_graph, _no_autograph
 
 
 class Keras211Adapter(TensorFlowAdapter):
@@ -24,8 +27,9 @@ class Keras211Adapter(TensorFlowAdapter):
     @classmethod
     def make_class(cls, rule: Type[UpdateRule], host: type, name: str) -> type:
         made: Any = super().make_class(rule, host, name)
-        if inspect.isfunction(getattr(host, "variables", None)):
-            made.variables = _variables
+        # A method up to 2.11, a property from 2.12 on and in 2.9.
+        is_method = inspect.isfunction(getattr(host, "variables", None))
+        made.variables = _variables if is_method else property(_variables_property)
         return made
 
     def _host_init(self, name: Optional[str]) -> None:
@@ -118,6 +122,7 @@ class Keras211Adapter(TensorFlowAdapter):
         """Updates one variable, without counting the step."""
         self._update_one(gradient, variable)
 
+    @_no_autograph
     def apply_gradients(
         self,
         grads_and_vars: Any,
@@ -152,15 +157,56 @@ class Keras211Adapter(TensorFlowAdapter):
         return self.iterations if applied is None else applied
 
     def _clip_gradients(self, grads: Any) -> Any:
-        # LossScaleOptimizerV3 and Keras' training step may call this; clipping is part of the step.
-        return grads
+        # Not called in a step, which clips after duplicate indices were summed.
+        return self._clipped(grads)
 
     def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
         """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
         return self._gradients(loss, var_list, tape, None)
 
+    # Configuration.
+
+    def get_config(self) -> Dict[str, Any]:
+        """The configuration: JSON, and `from_config` gives the optimizer back.
+
+        Raises:
+            StateError: a file is being written that would hold the configuration, and lose the state.
+            ApiNotAvailableError: Keras would train with an optimizer of its own instead.
+        """
+        code = calling_code("optimizers")
+        if code is not None and code.co_name == "convert_to_legacy_optimizer":
+            # Keras would look for an OptimizerV2 of the same name, and train with that.
+            raise ApiNotAvailableError(
+                "{}: with TensorFlow 2's behavior switched off, Keras' models take no optimizer of the API "
+                '"keras_2_11". Take that of "optimizer_v2": {}.optimizers.optimizer_v2.'.format(
+                    type(self).__name__, __name__.partition(".adapters.")[0]
+                )
+            )
+        # 2.9 and 2.10 only. In 2.9 the method is missing, too, that Keras would load the state with.
+        if not hasattr(type(self)._host_class, "set_weights") and saving_hdf5():
+            raise StateError(
+                "{}: HDF5 files of this release hold no state of such optimizers. Save the model as a "
+                "SavedModel, or with include_optimizer=False.".format(type(self).__name__)
+            )
+        return super().get_config()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        made = super().from_config(config, custom_objects)
+        cls._continue_saved_model()
+        return made
+
 
 def _variables(self: Any) -> List[Any]:
-    """The optimizer's variables: the step counter, which 2.10 leaves out, and the slots."""
+    """The optimizer's variables: the step counter (which 2.10 leaves out), slots and shared scalars."""
     found = list(self._host().variables())
-    return found if any(each is self._iterations for each in found) else [self._iterations, *found]
+    if not any(each is self._iterations for each in found):
+        found.insert(0, self._iterations)
+    return self._in_order(found)
+
+
+def _variables_property(self: Any) -> List[Any]:
+    """The optimizer's variables: the step counter, the slots and the shared scalars."""
+    found = self._host().variables
+    # A list that may be called, from 2.12 on.
+    return type(found)(self._in_order(found))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import tensorflow as tf
 
-from .base import Adapter, HyperState
-from .tensorflow_base import TensorFlowAdapter, v1
+from ..errors import StateError
+from .base import TRANSFORM_ARGUMENTS, Adapter, HyperState
+from .callers import calling_code
+from .hosts_saving import saving_saved_model, saving_zip
+from .saving import SavedByClassName
+from .tensorflow_base import TensorFlowAdapter, _no_autograph, v1
 
 
-class OptimizerV2Adapter(TensorFlowAdapter):
+class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
     """A rule as an OptimizerV2. Hyperparameters are the host's own `_hyper` variables."""
 
     api = "optimizer_v2"
@@ -22,6 +27,28 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         for hyper in self._kc.hypers.values():
             # An int would become an int variable, which truncates what it is set to later.
             self._set_hyper(hyper.host_name, float(hyper.source) if hyper.kind == "number" else hyper.source)
+
+    def _get_argument(self, name: str) -> Any:
+        code = calling_code(".loss_scale_optimizer")
+        if code is not None and code.co_name == "__init__":
+            # LossScaleOptimizer up to 2.3 refuses an optimizer that clips, since a native one would clip the
+            # scaled gradients. This one clips in the step itself. Up to 2.1 it asks with hasattr().
+            if "hasattr" in code.co_names:
+                raise AttributeError(name)
+            return None
+        return super()._get_argument(name)
+
+    def _set_hyper(self, name: str, value: Any) -> None:
+        # LossScaleOptimizer sets a hyperparameter of what it wraps in this way.
+        if self._kc.ready and name in self._kc.attributes:
+            self._set_hyper_source(name, value)
+        else:
+            self._host()._set_hyper(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in TRANSFORM_ARGUMENTS:  # a property, which has just raised
+            raise AttributeError(name)
+        return super().__getattr__(name)
 
     # State.
 
@@ -113,7 +140,13 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         if name not in self._slot_names:
             self._slot_names.append(name)
         with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
-            slot = tf.Variable(initial, name="{}/{}".format(variable._shared_name, name), trainable=False)
+            # In a TensorFlow 1 graph tf.Variable would make a reference variable.
+            slot = v1.Variable(
+                initial,
+                name="{}/{}".format(variable._shared_name, name),
+                trainable=False,
+                use_resource=True,
+            )
         # In Keras' graph mode only what its backend knows of is initialized.
         self._host_module().backend.track_variable(slot)
         key = self._host_module()._var_key(variable)
@@ -127,7 +160,7 @@ class OptimizerV2Adapter(TensorFlowAdapter):
     ) -> Any:
         # A checkpoint is restored and the slot is not there: the host would make one in the variable's shape.
         if tf.executing_eagerly():
-            self._build([variable])
+            self._build([variable], restoring=True)
         return self._host()._create_or_restore_slot_variable(
             slot_variable_position=slot_variable_position, slot_name=slot_name, variable=variable, **kwargs
         )
@@ -144,8 +177,22 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         self._weights.append(weight)
         return weight
 
+    @property
+    def weights(self) -> List[Any]:
+        """The variables that `get_weights` reads, which Keras writes into HDF5 files.
+
+        Raises:
+            StateError: as `get_weights`.
+        """
+        return self._ordered_weights()
+
+    def variables(self) -> List[Any]:
+        """The optimizer's variables: the step counter, the slots and the shared scalars."""
+        return self._in_order(self._host().variables())
+
     # The host's hooks.
 
+    @_no_autograph
     def apply_gradients(
         self,
         grads_and_vars: Any,
@@ -175,23 +222,19 @@ class OptimizerV2Adapter(TensorFlowAdapter):
             global_step=global_step,
             name=name or self._name,
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+            # Also those without a gradient: a model that Keras loads has the slots of all its variables.
+            build_all=True,
         )
         return self.iterations if applied is None else applied
 
+    @_no_autograph
     def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The gradients of a loss in a graph, unclipped: clipping is part of the step.
 
         Raises:
             ValueError: a variable has none.
         """
-        grads = v1.gradients(loss, list(params))
-        missing = [self._variable_name(param) for grad, param in zip(grads, params) if grad is None]
-        if missing:
-            raise ValueError(
-                "The loss has no gradient for the variables {}; is it a differentiable function of "
-                "them?".format(", ".join(map(repr, missing)))
-            )
-        return grads
+        return self._graph_gradients(loss, params)
 
     def _clip_gradients(self, grads: Any) -> Any:
         # Keras' training step in 2.2 and 2.3 calls this, before duplicate indices are summed.
@@ -215,8 +258,52 @@ class OptimizerV2Adapter(TensorFlowAdapter):
         return self._update_one(tf.IndexedSlices(grad, indices), handle)
 
     def get_config(self) -> Dict[str, Any]:
-        """The configuration: JSON, and `from_config` gives the optimizer back."""
+        """The configuration: JSON, and `from_config` gives the optimizer back.
+
+        Raises:
+            StateError: a file is being written that would hold the configuration, and lose the state.
+        """
+        if saving_zip():
+            raise StateError(
+                "{}: Keras leaves the state of an OptimizerV2 out of a .keras file. Save the model as HDF5 "
+                "(.h5), or use the api keras_2_11.".format(type(self).__name__)
+            )
+        if saving_saved_model():
+            self._check_saved_model()
         return Adapter.get_config(self)
+
+    def _check_saved_model(self) -> None:
+        """Raises if the optimizer has slots with which TensorFlow could not load a SavedModel."""
+        for known in self._kc.variables.values():
+            for name, slot in known.slots.items():
+                own = known.variable
+                if slot.shape != own.shape or slot.dtype.base_dtype != own.dtype.base_dtype:
+                    raise StateError(
+                        "{}: TensorFlow can't load a SavedModel in which an OptimizerV2 has a slot ({!r} of "
+                        "{!r}) of another shape or dtype than its variable. Save the model as HDF5 (.h5), or "
+                        "with include_optimizer=False.".format(type(self).__name__, name, known.name)
+                    )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        made = Adapter.from_config.__func__(cls, config, custom_objects)  # type: ignore[attr-defined]
+        cls._continue_saved_model()
+        return made
+
+    # State in Keras' graph mode, whose session initializes variables when it is first used.
+
+    def _read_values(self, variables: Sequence[Any]) -> List[np.ndarray]:
+        if not _executes_eagerly_outside() and v1.get_default_session() is None:
+            values = self._host_module().backend.batch_get_value(list(variables))
+            return [np.asarray(value) for value in values]
+        return super()._read_values(variables)
+
+    def _assign_values(self, pairs: Sequence[Tuple[Any, np.ndarray]]) -> None:
+        if not _executes_eagerly_outside() and v1.get_default_session() is None:
+            pairs = [(v, np.asarray(array, v.dtype.base_dtype.as_numpy_dtype)) for v, array in pairs]
+            self._host_module().backend.batch_set_value(pairs)
+            return
+        super()._assign_values(pairs)
 
 
 def _executes_eagerly_outside() -> bool:

@@ -12,20 +12,27 @@ import contextlib
 import functools
 import inspect
 import numbers
-from types import MappingProxyType
+import os
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from .. import namespaces
-from ..contract import check_result, check_slots, init_reads_param
-from ..errors import GradientError, HyperparameterError, NotBuiltError
+from ..contract import check_slots, init_reads_param
+from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..rule import hyper_values
-from .base import Adapter, HyperState, VariableState
+from .base import HyperState, VariableState, as_pairs, in_words
+from .callers import calling_code
+from .hosts_saving import loading_saved_model
+from .step import Gradient, StepAdapter
 
 v1 = tf.compat.v1
 _is_tensor = getattr(tf, "is_tensor", lambda value: isinstance(value, tf.Tensor))  # none in TensorFlow 1.13
+
+
+class _NoVariableError(GradientError, AttributeError):
+    """Also an AttributeError: a checkpoint asks `get_slot` about every object in it, variable or not."""
 
 
 def _no_autograph(function: Any) -> Any:
@@ -41,66 +48,17 @@ def _no_autograph(function: Any) -> Any:
     return exempt()(function)  # TensorFlow 1.14 makes the decorator first
 
 
-# Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
-# 0.999 is 1, and a second moment that is kept in it freezes.
-_COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
+class TensorFlowAdapter(StepAdapter):
+    """The shared base of the adapters `tf1`, `get_updates`, `optimizer_v2`, `keras_2_11`, and of `keras_3` on
+    TensorFlow.
+    """
 
-
-class _NoStateError(NotBuiltError, KeyError):
-    """Also a KeyError: a checkpoint asks `get_slot` about every variable that it holds, and expects that."""
-
-    __str__ = Exception.__str__  # KeyError's shows the message's repr
-
-
-class _Gradient:
-    """A gradient as the rule is to see it: an array in the compute dtype, and the rows it is for."""
-
-    __slots__ = ("array", "rows")
-
-    def __init__(self, array: Any, rows: Any) -> None:
-        self.array = array
-        self.rows = rows
-
-
-class TensorFlowAdapter(Adapter):
-    """The shared base of the adapters `tf1`, `optimizer_v2`, `keras_2_11`, and `keras_3` on TensorFlow."""
+    backend = "tensorflow"
 
     # Whether the host takes TensorFlow 1's reference variables.
     takes_reference_variables = False
 
-    # What a concrete adapter defines.
-
-    def _iterations_variable(self) -> Any:
-        """The host's counter of steps."""
-        raise NotImplementedError
-
-    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
-        """Creates and registers a slot variable as the host does.
-
-        Args:
-            variable: the variable that it belongs to.
-            name: the slot's name.
-            initial: gives the initial value, a tensor.
-            like: whether the slot has the variable's own shape and dtype.
-        """
-        raise NotImplementedError
-
-    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
-        """Creates and registers a scalar variable that belongs to the optimizer as a whole."""
-        raise NotImplementedError
-
-    def _create_host_variables(self, variables: Sequence[Any]) -> None:
-        """Creates the step counter and the host's hyperparameter variables, if they aren't there."""
-        raise NotImplementedError
-
-    def _host_built(self, variables: Sequence[Any]) -> None:
-        """Tells the host that it is built, on these variables (all of them, each time some were added)."""
-
     # Variables.
-
-    def _native(self, variable: Any) -> Any:
-        """The TensorFlow variable behind a variable of the host."""
-        return variable
 
     def _variable_key(self, variable: Any) -> Any:
         variable = self._native(variable)
@@ -111,91 +69,75 @@ class TensorFlowAdapter(Adapter):
         # In a TensorFlow 1 graph the id is the name, which another graph may have too, and a reference
         # variable has none.
         if unique is None or getattr(variable, "_in_graph_mode", False):
+            if not hasattr(variable, "op"):
+                raise _NoVariableError(_no_variable(type(self).__name__, variable))
             return variable.op.graph, variable.op.name
         return unique
 
-    def _variable_name(self, variable: Any) -> str:
-        return str(getattr(variable, "path", None) or variable.name.split(":")[0])
-
-    def _state_of(self, variable: Any) -> VariableState:
-        key = self._variable_key(variable)
-        if key not in self._kc.variables:
-            raise _NoStateError(
-                "{} has no state for the variable {!r}: it has not been built on it. It knows {}.".format(
-                    type(self).__name__,
-                    self._variable_name(variable),
-                    ", ".join(repr(known.name) for known in self._kc.variables.values()) or "no variable yet",
-                )
-            )
-        return self._kc.variables[key]
-
-    def get_slot(self, var: Any, slot_name: str) -> Any:
-        """The host's variable that holds a slot.
-
-        Args:
-            var: a variable that the optimizer has been built on.
-            slot_name: the rule's name of the slot.
-
-        Raises:
-            NotBuiltError: the optimizer has no state for this variable.
-            KeyError: the rule has no such slot.
-        """
-        slots = self._state_of(var).slots
-        if slot_name not in slots:
-            raise KeyError(
-                "{} has no slot {!r}; it has {}.".format(
-                    type(self).__name__, slot_name, ", ".join(slots) or "none"
-                )
-            )
-        return slots[slot_name]
-
-    def get_slot_names(self) -> List[str]:
-        """The names of all slots, sorted."""
-        return sorted({name for state in self._kc.variables.values() for name in state.slots})
-
+    @_no_autograph
     def build(self, var_list: Sequence[Any]) -> None:
         """Creates the optimizer's variables for these variables; those it knows already are passed over."""
         with tf.init_scope():
             self._build(list(var_list))
 
-    @_no_autograph
-    def _build(self, variables: Iterable[Any]) -> None:
-        """Creates the state of variables not seen before. To be called in an init_scope."""
-        state = self._kc
-        new: Dict[Any, VariableState] = {}
-        for variable in variables:
-            key = self._variable_key(variable)
-            if key not in state.variables and key not in new:
-                new[key] = self._new_state(variable)
-        if not new:
-            return
-        # Every initial value is worked out before the first variable is created.
-        planned = [(known, self._plan_slots(known)) for known in new.values()]
-        self._create_host_variables([known.variable for known in new.values()])
-        for known, slots in planned:
-            for name, (initial, like) in slots.items():
-                known.slots[name] = self._create_slot(known.variable, name, initial, like)
-        first = not state.variables
-        state.variables.update(new)
-        if first:
-            self._build_shared(planned[0][0].xp)
-        self._host_built([known.variable for known in state.variables.values()])
+    _build = _no_autograph(StepAdapter._build)
 
-    def _new_state(self, variable: Any) -> VariableState:
-        name = self._variable_name(variable)
-        dtype = tf.as_dtype(variable.dtype).base_dtype.name
-        if dtype not in _COMPUTE:
-            raise GradientError(
-                "The variable {!r} has dtype {}; expected {}.".format(name, dtype, ", ".join(_COMPUTE))
-            )
+    def _check_variable(self, variable: Any, name: str) -> None:
         if tf.as_dtype(variable.dtype).name.endswith("_ref") and not self.takes_reference_variables:
             raise GradientError(
                 "The variable {!r} is a reference variable of a TensorFlow 1 graph, which Keras' optimizers "
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
-        shape = self._shape(variable)
-        rule = self._rule_for(variable, name, shape)
-        return VariableState(variable, name, rule, namespaces.namespace("tensorflow", _COMPUTE[dtype]))
+        strategy = tf.distribute.get_strategy()
+        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
+        if made_here is not None and not made_here(self._native(variable)):
+            raise GradientError(
+                "The variable {!r} was made in the scope of another distribution strategy than that in which "
+                "the optimizer is built; expected one of {}.".format(
+                    name, type(strategy).__name__ if self._has_strategy() else "no strategy"
+                )
+            )
+
+    # Arrays.
+
+    def _dtype_name(self, variable: Any) -> str:
+        return str(tf.as_dtype(variable.dtype).base_dtype.name)
+
+    def _read(self, variable: Any) -> Any:
+        return self._native(variable).read_value()
+
+    def _cast(self, array: Any, dtype: Any) -> Any:
+        return tf.cast(array, dtype)
+
+    def _take_rows(self, array: Any, rows: Any) -> Any:
+        return tf.gather(array, rows)
+
+    def _in_dtype_of(self, variable: Any, value: Any) -> Any:
+        return tf.cast(value, self._native(variable).dtype.base_dtype)
+
+    def _write(self, variable: Any, value: Any) -> Any:
+        native = self._native(variable)
+        return native.assign(tf.cast(value, native.dtype.base_dtype), read_value=False)
+
+    def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
+        native = self._native(variable)
+        return v1.scatter_update(native, rows, tf.cast(value, native.dtype.base_dtype))
+
+    def _is_sparse(self, grad: Any) -> bool:
+        return isinstance(grad, tf.IndexedSlices)
+
+    def _must_order(self) -> bool:
+        return not tf.executing_eagerly() and not _in_function()
+
+    @contextlib.contextmanager
+    def _after(self, arrays: Sequence[Any]) -> Iterator[None]:
+        """Operations made inside run after these, through one barrier (not one edge for each pair)."""
+        operations = [_operation(array) for array in arrays if array is not None]
+        if not operations:
+            yield
+            return
+        with v1.control_dependencies([tf.group(*operations)]):
+            yield
 
     @staticmethod
     def _shape(variable: Any) -> Tuple[int, ...]:
@@ -258,24 +200,17 @@ class TensorFlowAdapter(Adapter):
         merged.set_shape(variable.shape)
         return merged
 
-    def _build_shared(self, xp: Any) -> None:
-        names = list(check_slots(self._kc.root, xp, self._kc.root.init_shared(xp), "init_shared"))
-        for name in names:
-
-            def initial(name: str = name) -> Any:
-                root = self._kc.root
-                return xp.unwrap(check_slots(root, xp, root.init_shared(xp), "init_shared")[name])
-
-            self._kc.shared[name] = self._create_shared(name, initial)
-
     # Hyperparameters.
 
     def _new_exact(self, name: str, number: float) -> Any:
-        """A float64 variable for a hyperparameter, which no checkpoint sees."""
+        """A float64 variable for a hyperparameter; checkpoints hold it beside the host's own in float32."""
         with tf.init_scope():
-            return tf.Variable(np.float64(number), name=name, trainable=False, dtype=tf.float64)
+            variable = tf.Variable(np.float64(number), name=name, trainable=False, dtype=tf.float64)
+        if hasattr(self, "_track_trackable"):  # Keras 3.0's optimizers are nothing that TensorFlow can save
+            self._track_trackable(variable, name + "_exact", overwrite=True)
+        return variable
 
-    def _hyper_tensor(self, hyper: HyperState, done: Any) -> Any:
+    def _hyper_value(self, hyper: HyperState, done: Any) -> Any:
         """A hyperparameter's value in this step: a float64 scalar, or in eager mode a float.
 
         Args:
@@ -285,12 +220,14 @@ class TensorFlowAdapter(Adapter):
         kind, source = hyper.kind, hyper.source
         if kind == "number":
             return self._number_tensor(hyper)
+        where = "{}.{}: the {}".format(type(self).__name__, hyper.name, kind)
         if kind == "callable":
-            source = self._call(source)
+            source = self._call(source, where)
         elif kind == "schedule":
             done = tf.convert_to_tensor(done, tf.int64)
             source = source(done if hasattr(source, "get_config") else tf.cast(done, tf.float32))
         source = self._native_value(source)
+        _check_scalar(source, where)
         if isinstance(source, (numbers.Real, np.ndarray)):  # TensorFlow would take it for float32
             return tf.constant(np.float64(source))
         return tf.cast(tf.convert_to_tensor(source), tf.float64)
@@ -317,11 +254,12 @@ class TensorFlowAdapter(Adapter):
         return xp.unwrap(xp.where(rounded, xp.wrap(exact), xp.wrap(tf.cast(host, tf.float64))))
 
     @staticmethod
-    def _call(function: Callable[[], Any]) -> Any:
+    def _call(function: Callable[[], Any], where: str) -> Any:
         """Calls a function of nothing, at every step, also where the step has been traced."""
         value = function()
         if tf.executing_eagerly() or _is_tensor(value) or isinstance(value, tf.Variable):
             return value
+        _check_scalar(value, where)
         # A Python number in a traced step would be frozen at its first value.
         (value,) = v1.py_func(lambda: np.float64(function()), [], [tf.float64])
         value.set_shape(())
@@ -363,6 +301,17 @@ class TensorFlowAdapter(Adapter):
         session = v1.get_default_session()
         return session if session is not None and session.graph is variable.graph else None
 
+    def _evaluate(self, tensor: Any) -> Any:
+        """The value of a tensor of a TensorFlow 1 graph.
+
+        Raises:
+            ValueError: there is no session.
+        """
+        session = self._session_of(tensor)
+        if session is None:
+            raise ValueError("there is no session of the graph")
+        return session.run(tensor)
+
     def _read_number(self, hyper: HyperState) -> float:
         if hyper.kind != "number":
             value = self._public_hyper(hyper)
@@ -371,7 +320,7 @@ class TensorFlowAdapter(Adapter):
                 return float(native)
             if hasattr(native, "numpy"):
                 return float(native.numpy())
-            return float(_evaluate(native))
+            return float(self._evaluate(native))
         source = float(hyper.source)
         variable = hyper.variable if hyper.variable is not None else hyper.exact
         if variable is None:
@@ -379,7 +328,7 @@ class TensorFlowAdapter(Adapter):
         native = self._native(variable)
         try:
             with tf.init_scope():
-                value = native.read_value().numpy() if tf.executing_eagerly() else _evaluate(native)
+                value = native.read_value().numpy() if tf.executing_eagerly() else self._evaluate(native)
         except _UNREADABLE:
             return hyper.source
         dtype = native.dtype.base_dtype.as_numpy_dtype
@@ -396,19 +345,14 @@ class TensorFlowAdapter(Adapter):
         if hyper.kind == "callable":
             return hyper.source()
         if hyper.kind == "schedule":
+            code = calling_code(".callbacks")
+            if code is not None and code.co_name == "_collect_learning_rate":
+                return hyper.source  # TensorBoard logs the rate of a schedule, and of nothing else
             done = self._iterations_variable()
             done = 0 if done is None else self._native(done)
             takes_object = hasattr(hyper.source, "get_config")
             return hyper.source(tf.convert_to_tensor(done) if takes_object else tf.cast(done, tf.float32))
         return hyper.source
-
-    def _scalars(self, namespaces_: Iterable[Any], done: Any) -> Dict[Any, Dict[Tuple[int, str], Any]]:
-        """The hyperparameters of this step for each namespace, as `hyper_values` wants them."""
-        values = {
-            (id(hyper.rule), hyper.name): self._hyper_tensor(hyper, done)
-            for hyper in self._kc.hypers.values()
-        }
-        return {xp: {key: xp.scalar(value) for key, value in values.items()} for xp in set(namespaces_)}
 
     def _steps_done(self) -> Tuple[Any, Any]:
         """The number of steps done (int64) and of this step (float64); in eager mode an int and a float."""
@@ -421,33 +365,57 @@ class TensorFlowAdapter(Adapter):
 
     # The step.
 
-    def _checked_pairs(self, grads_and_vars: Iterable[Any]) -> Tuple[List[Any], List[Any]]:
-        """Gradients and variables, those without a gradient left out; everything that can be told now is."""
-        pairs = [tuple(pair) for pair in grads_and_vars]
-        if not pairs:
-            raise GradientError("No variables provided: the list of gradients and variables is empty.")
-        grads, variables, seen = [], [], set()
-        for grad, variable in pairs:
-            if grad is None:
-                continue
-            name = self._variable_name(variable)
-            key = self._variable_key(variable)
-            if key in seen:
-                raise GradientError(
-                    "The variable {!r} is in the list twice; add its gradients up.".format(name)
-                )
-            seen.add(key)
-            if not isinstance(grad, tf.IndexedSlices):
-                grad = tf.convert_to_tensor(grad)
-            _check_gradient(grad, self._shape(variable), name)
-            grads.append(grad)
-            variables.append(variable)
-        if not grads:
+    def _as_gradient(self, grad: Any, shape: Tuple[int, ...], name: str) -> Any:
+        if not isinstance(grad, tf.IndexedSlices):
+            grad = _as_tensor(grad, name)
+        _check_gradient(grad, shape, name)
+        return grad
+
+    def _check_here(self, grads_and_vars: Sequence[Tuple[Any, Any]]) -> None:
+        graph = self._outer_graph()
+        for grad, variable in grads_and_vars:
+            self._check_pair(grad, variable, graph)
+
+    @staticmethod
+    def _outer_graph() -> Any:
+        """The TensorFlow 1 graph that the step belongs to, or None in eager mode and in functions there."""
+        if tf.executing_eagerly():
+            return None
+        with tf.init_scope():
+            return None if tf.executing_eagerly() else v1.get_default_graph()
+
+    def _check_pair(self, grad: Any, variable: Any, graph: Any) -> None:
+        """Raises GradientError if this is no variable that can be trained here.
+
+        Args:
+            grad: what stands before it in the pair.
+            variable: what stands in the variable's place.
+            graph: `_outer_graph()`.
+        """
+        where = type(self).__name__
+        native = self._native(variable)
+        if not _is_variable(native):
+            if isinstance(getattr(variable, "value", None), tf.Variable):
+                raise GradientError(_no_variable(where, variable))
             raise GradientError(
-                "No gradients provided for any variable: {}. Is the loss a function of them, and was it "
-                "computed inside the tape?".format(", ".join(self._variable_name(v) for _, v in pairs))
+                "{}.apply_gradients() was given {} as a variable; expected a {}.{}".format(
+                    where,
+                    in_words(variable),
+                    "keras.Variable or tf.Variable" if self.api == "keras_3" else "tf.Variable",
+                    " A pair is (gradient, variable), not the other way round."
+                    if _is_variable(self._native(grad))
+                    else "",
+                )
             )
-        return grads, variables
+        owner = native.graph if _in_v1_graph(native) else None
+        if owner is not graph:
+            raise GradientError(
+                "The variable {!r} belongs to {}, and the step is taken in {}.".format(
+                    self._variable_name(variable),
+                    "eager mode" if owner is None else "a TensorFlow 1 graph",
+                    "eager mode" if graph is None else "a TensorFlow 1 graph" if owner is None else "another",
+                )
+            )
 
     @_no_autograph
     def _apply(
@@ -460,12 +428,18 @@ class TensorFlowAdapter(Adapter):
         build_all: bool = False,
     ) -> Any:
         """One step. Returns the operation to run in a graph, else None."""
-        grads_and_vars = list(grads_and_vars)
-        grads, variables = self._checked_pairs(grads_and_vars)
+        pairs = as_pairs(type(self).__name__, grads_and_vars)
+        grads, variables = self._checked_pairs(pairs)
+        if global_step is not None and not _is_variable(global_step):
+            raise GradientError(
+                "{}.apply_gradients(global_step=...) was given {}; expected a variable.".format(
+                    type(self).__name__, in_words(global_step)
+                )
+            )
         if not tf.executing_eagerly():
             self._kc.traced = True
-        to_build = [v for _, v in grads_and_vars] if build_all else variables
-        if any(self._variable_key(variable) not in self._kc.variables for variable in to_build):
+        to_build = [v for _, v in pairs] if build_all else variables
+        if self._is_new_to(to_build):
             with tf.init_scope():
                 self._build(to_build)
         if self._has_strategy():
@@ -473,151 +447,35 @@ class TensorFlowAdapter(Adapter):
         with tf.name_scope(_scope(name or type(self).__name__)):
             return self._run(grads, variables, global_step)
 
-    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
-        ordered = not tf.executing_eagerly() and not _in_function()
-        known = [self._state_of(variable) for variable in variables]
-        with _after(grads if ordered else ()):
-            done, step = self._steps_done()
-            scalars = self._scalars([each.xp for each in known], done)
-            gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
-            shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
-            namespaces_of: Dict[Tuple[int, Any], Any] = {}
-            writes: List[Any] = []
-            for gradient, each, variable in zip(gradients, known, variables):
-                key = (id(each.rule), each.xp)
-                if key not in namespaces_of:
-                    namespaces_of[key] = hyper_values(each.rule, scalars[each.xp], each.xp, shared(each.xp))
-                writes += self._update(variable, each, gradient, namespaces_of[key], step, ordered)
-            for variable, value in shared_writes:
-                with _after([value] if ordered else ()):
-                    writes.append(self._write(variable, value))
-        return self._count(writes, global_step, ordered)
+    def _runs_at_once(self) -> bool:
+        return bool(tf.executing_eagerly())
 
-    def _gradient(self, grad: Any, known: VariableState, variable: Any) -> _Gradient:
+    def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
         """A gradient as an array; of a sparse one, duplicate indices are summed."""
-        xp = known.xp
+        xp, shape = known.xp, self._shape(variable)
         if not isinstance(grad, tf.IndexedSlices):
-            return _Gradient(xp.wrap(tf.cast(grad, xp.compute_dtype)), None)
-        values = tf.cast(grad.values, xp.compute_dtype)
-        shape = self._shape(variable)
-        if tf.executing_eagerly():
-            _check_rows(grad.indices.numpy(), shape[0], known.name)
+            checked = _with_shape(grad, shape)
+            array = xp.wrap(tf.cast(checked, xp.compute_dtype))
+            return Gradient(array, None, () if checked is grad else (checked,))
+        values = tf.cast(_with_shape(grad.values, (None, *shape[1:])), xp.compute_dtype)
+        indices = _with_shape(grad.indices, (None,))
+        checks = [] if tf.executing_eagerly() else [_assert_rows(indices, shape[0], known.name)]
         if known.rule.sparse == "dense":
-            # scatter_nd adds duplicates up, and refuses indices out of range before anything is assigned.
-            indices = tf.expand_dims(grad.indices, -1)
-            dense = tf.scatter_nd(indices, values, tf.constant(shape, indices.dtype))
+            # scatter_nd adds duplicates up.
+            with self._after(checks):
+                column = tf.expand_dims(indices, -1)
+                dense = tf.scatter_nd(column, values, tf.constant(shape, indices.dtype))
             dense.set_shape(shape)
-            return _Gradient(xp.wrap(dense), None)
-        rows, position = tf.unique(grad.indices)
+            return Gradient(xp.wrap(dense), None, [*checks, dense])
+        rows, position = tf.unique(indices)
         # Not tf.size(rows): XLA can't tell that this is the same number, and refuses the update.
         summed = v1.unsorted_segment_sum(values, position, tf.shape(rows)[0])
         summed.set_shape((None, *shape[1:]))
-        return _Gradient(xp.wrap(summed), rows)
-
-    def _prepare_all(
-        self,
-        gradients: List[_Gradient],
-        known: Sequence[VariableState],
-        variables: Sequence[Any],
-        scalars: Mapping[Any, Any],
-        step: Any,
-    ) -> Tuple[Callable[[Any], Mapping[str, Any]], List[Tuple[Any, Any]]]:
-        """Runs the rule's `prepare`, changing `gradients`; gives the shared scalars and their writes."""
-        state = self._kc
-        root = state.root
-        if not root.needs_all:
-            return lambda xp: MappingProxyType({}), []
-        # All gradients are seen in one dtype, the widest there is.
-        wide = namespaces.namespace(
-            "tensorflow", "float64" if any(k.xp.compute_dtype == tf.float64 for k in known) else "float32"
-        )
-
-        def widened(array: Any) -> Any:
-            return wide.wrap(tf.cast(array, wide.compute_dtype))
-
-        old = {name: widened(self._native(v).read_value()) for name, v in state.shared.items()}
-        params = [
-            widened(self._rows(self._native(v), g.rows, v)) for v, g in zip(variables, gradients)
-        ]
-        slots = [
-            MappingProxyType(
-                {name: widened(self._rows(self._native(s), g.rows, v)) for name, s in k.slots.items()}
-            )
-            for k, g, v in zip(known, gradients, variables)
-        ]
-        any_scalars = scalars.get(wide) or next(iter(scalars.values()))
-        hyper = hyper_values(root, any_scalars, wide, MappingProxyType(old))
-        grads, new = root.prepare(
-            wide,
-            [widened(k.xp.unwrap(g.array)) for g, k in zip(gradients, known)],
-            params,
-            slots,
-            MappingProxyType(old),
-            hyper,
-            wide.scalar(step),
-        )
-        for gradient, each, grad in zip(gradients, known, grads):
-            gradient.array = each.xp.wrap(tf.cast(wide.unwrap(grad), each.xp.compute_dtype))
-        new_raw = {name: wide.unwrap(new[name]) for name in old}
-
-        def shared(xp: Any) -> Mapping[str, Any]:
-            return MappingProxyType(
-                {name: xp.wrap(tf.cast(value, xp.compute_dtype)) for name, value in new_raw.items()}
-            )
-
-        return shared, [(state.shared[name], value) for name, value in new_raw.items()]
-
-    def _rows(self, native: Any, rows: Any, variable: Any) -> Any:
-        """A variable's value, or the rows of it if it has the rows of `variable`."""
-        value = native.read_value()
-        if rows is None or self._shape(native)[:1] != self._shape(variable)[:1]:
-            return value
-        return tf.gather(value, rows)
-
-    def _update(
-        self, variable: Any, known: VariableState, gradient: _Gradient, hyper: Any, step: Any, ordered: bool
-    ) -> List[Any]:
-        """Runs the rule on one variable and writes the result. Returns the operations that write."""
-        xp, rows = known.xp, gradient.rows
-        native = self._native(variable)
-        param = xp.wrap(tf.cast(self._rows(native, rows, variable), xp.compute_dtype))
-        slots = {
-            name: xp.wrap(tf.cast(self._rows(self._native(slot), rows, variable), xp.compute_dtype))
-            for name, slot in known.slots.items()
-        }
-        result = known.rule.update(xp, gradient.array, param, MappingProxyType(slots), hyper, xp.scalar(step))
-        if not known.checked:
-            result = check_result(known.rule, xp, param, slots, result)
-            known.checked = True
-        new_param, new_slots = result
-        values = [(variable, xp.unwrap(new_param))]
-        values += [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
-        constraint = getattr(variable, "constraint", None)
-        with _after([value for _, value in values] if ordered else ()):
-            writes = []
-            for target, value in values:
-                if rows is not None and self._shape(target)[:1] == self._shape(variable)[:1]:
-                    writes.append(self._write_rows(target, rows, value))
-                    continue
-                if target is variable and constraint is not None:
-                    value = constraint(tf.cast(value, self._native(target).dtype.base_dtype))
-                writes.append(self._write(target, value))
-        if rows is not None and constraint is not None:
-            with _after(writes if ordered else ()):
-                writes.append(self._write(variable, constraint(native.read_value())))
-        return writes
-
-    def _write(self, variable: Any, value: Any) -> Any:
-        native = self._native(variable)
-        return native.assign(tf.cast(value, native.dtype.base_dtype), read_value=False)
-
-    def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
-        native = self._native(variable)
-        return v1.scatter_update(native, rows, tf.cast(value, native.dtype.base_dtype))
+        return Gradient(xp.wrap(summed), rows, [*checks, summed])
 
     def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
         """Counts the step, after everything was written."""
-        with _after(writes if ordered else ()):
+        with self._after(writes if ordered else ()):
             counted = [v1.assign_add(self._native(self._iterations_variable()), np.int64(1))]
             if global_step is not None:
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
@@ -677,8 +535,9 @@ class TensorFlowAdapter(Adapter):
                 replica = VariableState(local, known.name, known.rule, xp)
                 replica.slots = dict(zip(known.slots, slots))
                 hyper = hyper_values(known.rule, self._scalars([xp], done)[xp], xp)
-                ordered = not tf.executing_eagerly() and not _in_function()
-                written = self._update(local, replica, _Gradient(xp.wrap(array), row), hyper, step, ordered)
+                written = self._update(
+                    local, replica, Gradient(xp.wrap(array), row), hyper, step, self._must_order()
+                )
                 if tf.executing_eagerly():
                     return tf.zeros(())
                 return tf.group(*[_operation(each) for each in written])
@@ -687,7 +546,7 @@ class TensorFlowAdapter(Adapter):
             writes += strategy.extended.update(
                 self._native(variable), update, args=(array, row, *slots), group=False
             )
-        with _after([write for write in writes if not tf.executing_eagerly()]):
+        with self._after([write for write in writes if not tf.executing_eagerly()]):
             counted = [self._native(self._iterations_variable()).assign_add(1)]
             if global_step is not None:
                 counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))
@@ -700,30 +559,22 @@ class TensorFlowAdapter(Adapter):
     @_no_autograph
     def _update_one(self, grad: Any, variable: Any) -> Any:
         """Updates one variable, without counting the step. Returns the operation in a graph, else None."""
-        if self._kc.root.needs_all:
-            raise NotImplementedError(
-                "{} sees all gradients at once (such as clipping by global norm), so one variable can't be "
-                "updated alone. Call apply_gradients().".format(type(self).__name__)
-            )
+        self._check_one_at_a_time()
         with tf.init_scope():
             self._build([variable])
-        _check_gradient(grad, self._shape(variable), self._variable_name(variable))
-        ordered = not tf.executing_eagerly() and not _in_function()
-        known = self._state_of(variable)
-        with _after([grad] if ordered else ()):
-            done, step = self._steps_done()
-            hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
-            gradient = self._gradient(grad, known, variable)
-            writes = self._update(variable, known, gradient, hyper, step, ordered)
+        writes = self._update_alone(grad, variable)
         if tf.executing_eagerly():
             return None
         return tf.group(*[_operation(write) for write in writes])
 
     # Gradients.
 
-    @_no_autograph
     def _gradients(self, loss: Any, var_list: Any, tape: Any, grad_loss: Any) -> List[Tuple[Any, Any]]:
-        """Gradients of a loss: a callable, a tensor with its tape, or a tensor of a graph."""
+        """Gradients of a loss: a callable, a tensor with its tape, or a tensor of a graph.
+
+        Neither this nor what calls it is kept from AutoGraph: a loss and the layers that it calls may have a
+        Python `if` on a tensor, which AutoGraph rewrites only if it has not been switched off around them.
+        """
         if callable(loss):
             with tf.GradientTape() as tape:
                 if not callable(var_list) and var_list is not None:
@@ -746,19 +597,81 @@ class TensorFlowAdapter(Adapter):
         var_list = v1.trainable_variables() if var_list is None else _flat(var_list)
         return list(zip(v1.gradients(loss, var_list, grad_loss), var_list))
 
+    def _graph_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
+        """The gradients of a loss in a graph, for the hooks that Keras calls.
+
+        Raises:
+            ValueError: a variable has none.
+        """
+        grads = v1.gradients(loss, list(params))
+        missing = [self._variable_name(param) for grad, param in zip(grads, params) if grad is None]
+        if missing:
+            raise ValueError(
+                "The loss has no gradient for the variables {}; is it a differentiable function of "
+                "them?".format(", ".join(map(repr, missing)))
+            )
+        return grads
+
+    # Values of the optimizer's own variables.
+
+    def _read_values(self, variables: Sequence[Any]) -> List[np.ndarray]:
+        natives = [self._native(variable) for variable in variables]
+        if not any(_in_v1_graph(native) for native in natives):
+            with tf.init_scope():
+                return [np.asarray(native.read_value().numpy()) for native in natives]
+        session = self._session_of(natives[0])
+        if session is None:
+            raise StateError(
+                "Reading the state of {} in a TensorFlow 1 graph needs a session: do it inside `with "
+                "session.as_default():`.".format(type(self).__name__)
+            )
+        return [np.asarray(value) for value in session.run(natives)]
+
+    def _assign_values(self, pairs: Sequence[Tuple[Any, np.ndarray]]) -> None:
+        natives = [(self._native(variable), array) for variable, array in pairs]
+        in_graph = [native for native, _ in natives if _in_v1_graph(native)]
+        if in_graph:
+            self._check_assignable(in_graph)
+        for native, array in natives:
+            value = np.asarray(array, native.dtype.base_dtype.as_numpy_dtype)
+            if in_graph:
+                native.load(value, self._session_of(native))
+            else:
+                with tf.init_scope():
+                    native.assign(value)
+
+    def _check_assignable(self, variables: Sequence[Any]) -> None:
+        """Raises StateError if a session can't assign these variables of a TensorFlow 1 graph."""
+        session = self._session_of(variables[0])
+        if session is None:
+            raise StateError(
+                "Setting the state of {} in a TensorFlow 1 graph needs a session: do it inside `with "
+                "session.as_default():`.".format(type(self).__name__)
+            )
+        try:
+            session.run(list(variables))
+        except tf.errors.FailedPreconditionError as error:
+            raise StateError(
+                "Setting the state of {}: its variables have not been initialized in this session, and "
+                "initializing them would undo it. Initialize them first; a Saver does both.".format(
+                    type(self).__name__
+                )
+            ) from error
+
     # Averages and counts.
 
     def _updates(self, counter: Any) -> Any:
         """The number of updates done: the counter, or with gradient accumulation what it makes."""
+        code = calling_code(".loss_scale_optimizer")
+        if code is not None and code.co_name.endswith("do_not_apply_fn"):
+            # Keras' LossScaleOptimizer, from 2.3 to 2.15, counts a step that it leaves out.
+            return _Uncounted()
         steps = self.gradient_accumulation_steps
-        return counter if not steps else tf.convert_to_tensor(self._native(counter)) // steps
-
-    @property
-    def _model_variables_moving_average(self) -> List[Any]:
-        # Keras' callback SwapEMAWeights looks for this name.
-        if not self.use_ema or not self._kc.variables:
-            raise AttributeError("there are no averages: use_ema is off, or the optimizer is not built")
-        return [known.slots["average"] for known in self._kc.variables.values()]
+        if not steps:
+            return counter
+        updates = tf.convert_to_tensor(self._native(counter)) // steps
+        updates.read_value = lambda: updates  # Keras' TensorBoard takes `iterations` for a variable
+        return updates
 
     def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
         """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.
@@ -767,12 +680,48 @@ class TensorFlowAdapter(Adapter):
             var_list: the variables.
 
         Raises:
-            NotBuiltError: the optimizer has no average of one of them.
+            NotBuiltError: the optimizer has no average of one of them, or there is no session in which to
+                assign the variables of a TensorFlow 1 graph.
         """
-        if self.use_ema:
-            pairs = [(variable, self.get_slot(variable, "average")) for variable in var_list]
-            for variable, average in pairs:
-                self._write(variable, self._native(average).read_value())
+        var_list = list(var_list)
+        if not self.use_ema or not any(_in_v1_graph(self._native(variable)) for variable in var_list):
+            super().finalize_variable_values(var_list)
+            return
+        for variable, average in [(v, self._native(self.get_slot(v, "average"))) for v in var_list]:
+            native = self._native(variable)
+            session = self._session_of(native)
+            if session is None:
+                raise NotBuiltError(
+                    "{}.finalize_variable_values() in a TensorFlow 1 graph needs a session: call it "
+                    "inside `with session.as_default():`.".format(type(self).__name__)
+                )
+            native.load(session.run(average).astype(native.dtype.base_dtype.as_numpy_dtype), session)
+
+    swap_averages = _no_autograph(StepAdapter.swap_averages)
+
+    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
+        # Through another buffer: what is read of a reference variable is that variable, not a copy.
+        values = [
+            tf.reverse(tf.stack([tf.cast(self._native(each).read_value(), dtype) for each in pair]), [0])
+            for pair, dtype in [(pair, tf.as_dtype(pair[1].dtype).base_dtype) for pair in pairs]
+        ]
+        with self._after(values if self._must_order() else ()):
+            writes = [
+                self._write(target, value)
+                for pair, both in zip(pairs, values)
+                for target, value in zip(pair, tf.unstack(both))
+            ]
+        if tf.executing_eagerly():
+            return None
+        return tf.group(*[_operation(write) for write in writes])
+
+    def _is_here(self, known: VariableState) -> bool:
+        """Whether a variable is one of the present graph, or of eager mode where that is on."""
+        variable = self._native(known.variable)
+        with tf.init_scope():
+            if tf.executing_eagerly():
+                return not _in_v1_graph(variable)
+            return _in_v1_graph(variable) and variable.graph is v1.get_default_graph()
 
     def minimize(
         self,
@@ -805,6 +754,22 @@ class TensorFlowAdapter(Adapter):
         raise NotImplementedError
 
     @classmethod
+    def _continue_saved_model(cls) -> None:
+        """Makes a model that Keras is loading from a SavedModel take over the optimizer's state in it.
+
+        Keras' loader compiles the model with a new optimizer, and leaves its state in the file. Restored
+        before that, it waits for the optimizer, as that of every part of a model that is not there yet.
+        """
+        loading = loading_saved_model()
+        if loading is not None:
+            prefix = os.path.join(loading["path"], "variables", "variables")
+            # What stands for the optimizer in the file is there already, and would be restored in its place.
+            _untrack(loading["model"], "optimizer")
+            status = loading["model"].load_weights(prefix)
+            if status is not None:
+                status.expect_partial()
+
+    @classmethod
     def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
         return tf.keras.optimizers.schedules.deserialize(dict(config), custom_objects=custom_objects)
 
@@ -812,20 +777,40 @@ class TensorFlowAdapter(Adapter):
         return tf.keras.optimizers.schedules.serialize(schedule)
 
 
+def _no_variable(optimizer: str, given: Any) -> str:
+    """What is wrong with something that is no TensorFlow variable."""
+    cls, name = type(given), getattr(given, "path", None)
+    text = "{}: expected TensorFlow variables, got {!r} of type {}.{}.".format(
+        optimizer, given if name is None else name, cls.__module__, cls.__qualname__
+    )
+    if isinstance(getattr(given, "value", None), tf.Variable):
+        text += (
+            " It is a variable of Keras 3, whose optimizers are those of the API keras_3. For this one, take "
+            "the TensorFlow variable inside it: its attribute `value`."
+        )
+    return text
+
+
+class _Uncounted:
+    """Stands for the step counter where a step is not to be counted."""
+
+    @staticmethod
+    def assign_add(delta: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
+        return tf.no_op()
+
+
+def _untrack(trackable: Any, name: str) -> None:
+    """Makes a checkpoint know nothing of a dependency of this name."""
+    if hasattr(trackable, "_delete_tracking"):
+        trackable._delete_tracking(name)
+    elif name in trackable._unconditional_dependency_names:  # up to TensorFlow 2.1
+        del trackable._unconditional_dependency_names[name]
+        kept = [each for each in trackable._unconditional_checkpoint_dependencies if each.name != name]
+        trackable._unconditional_checkpoint_dependencies[:] = kept
+
+
 # What reading a variable raises where there is no session, or it has no value yet.
 _UNREADABLE = (ValueError, RuntimeError, tf.errors.OpError)
-
-
-def _evaluate(tensor: Any) -> Any:
-    """The value of a tensor of a TensorFlow 1 graph, in the default session.
-
-    Raises:
-        ValueError: there is no default session.
-    """
-    session = v1.get_default_session()
-    if session is None:
-        raise ValueError("there is no default session")
-    return session.run(tensor)
 
 
 def _in_v1_graph(variable: Any) -> bool:
@@ -840,17 +825,6 @@ def _in_function() -> bool:
     TensorFlow 2.1, is a function's too, and nothing orders what is in it.
     """
     return bool(getattr(v1.get_default_graph(), "_add_control_dependencies", False))
-
-
-@contextlib.contextmanager
-def _after(tensors: Sequence[Any]) -> Iterator[None]:
-    """Operations made inside run after these, through one barrier (not one edge for each pair)."""
-    operations = [_operation(tensor) for tensor in tensors if tensor is not None]
-    if not operations:
-        yield
-        return
-    with v1.control_dependencies([tf.group(*operations)]):
-        yield
 
 
 def _operation(tensor: Any) -> Any:
@@ -868,35 +842,123 @@ def _flat(var_list: Any) -> List[Any]:
     return list(tf.nest.flatten(var_list)) if hasattr(tf, "nest") else list(var_list)
 
 
-def _check_rows(indices: Any, count: int, name: str) -> None:
-    """Raises GradientError if a sparse gradient has a row that its variable has not.
+def _check_scalar(value: Any, where: str) -> None:
+    """Raises HyperparameterError if this, which a callable or schedule gave, is no number."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    else:
+        dtype, shape = tf.as_dtype(dtype), tf.TensorShape(value.shape)
+        good = (dtype.is_floating or dtype.is_integer) and shape.ndims in (0, None)
+    if not good:
+        raise HyperparameterError("{} gave {}; expected a number.".format(where, in_words(value)))
 
-    Only eager code can tell before anything is assigned. In a graph the operations tell, on the CPU; on a GPU
-    TensorFlow leaves such rows out without a word.
+
+def _is_variable(value: Any) -> bool:
+    """Whether this is a TensorFlow variable, of whatever kind. (Keras 3's own has no read_value.)"""
+    return hasattr(value, "assign") and hasattr(value, "read_value")
+
+
+def _as_tensor(grad: Any, name: str) -> Any:
+    """A dense gradient as a tensor.
+
+    Raises:
+        GradientError: it can't be one.
     """
-    if indices.size and (indices.min() < 0 or indices.max() >= count):
+    try:
+        return tf.convert_to_tensor(grad)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
         raise GradientError(
-            "The sparse gradient of {!r} has indices from {} to {}; the variable has {} rows.".format(
-                name, indices.min(), indices.max(), count
+            "The gradient of {!r} is {}; expected a tensor, IndexedSlices or None.".format(
+                name, in_words(grad)
             )
-        )
+        ) from error
+
+
+def _with_shape(tensor: Any, shape: Sequence[Optional[int]]) -> Any:
+    """The tensor, or where its shape is not known before run time, one that fails if it is another then.
+
+    A gradient of shape (1,) must not be broadcast.
+    """
+    sizes = [None] * len(shape) if tensor.shape.ndims is None else tensor.shape.as_list()
+    known = all(expected is None or size is not None for size, expected in zip(sizes, shape))
+    return tensor if known and tensor.shape.ndims is not None else tf.ensure_shape(tensor, shape)
+
+
+def _assert_rows(indices: Any, count: int, name: str) -> Any:
+    """In a graph, an operation that fails if a sparse gradient has a row that its variable has not.
+
+    The message is in the operation's name, and its numbers are the smallest index, the largest one and the
+    count of rows: up to TensorFlow 2.4, XLA refuses an assertion that holds a string. What XLA compiles does
+    not assert at all.
+    """
+    zero, end = tf.zeros((), indices.dtype), tf.constant(count, indices.dtype)
+    limits = tf.reduce_min(indices), tf.reduce_max(indices), end
+    inside = tf.reduce_all(tf.logical_and(indices >= zero, indices < end))
+    return v1.Assert(
+        inside,
+        [tf.cast(limit, tf.int32) for limit in limits],
+        name=_scope("row_out_of_range_in_the_sparse_gradient_of_{}_min_max_rows".format(name)),
+    )
 
 
 def _check_gradient(grad: Any, shape: Tuple[int, ...], name: str) -> None:
     """Raises GradientError if a gradient can't be that of a variable of this shape."""
     sparse = isinstance(grad, tf.IndexedSlices)
+    which = "The {}gradient of {!r}".format("sparse " if sparse else "", name)
     if not grad.dtype.is_floating:
-        raise GradientError(
-            "The gradient of {!r} has dtype {}; expected a floating one.".format(name, grad.dtype.name)
-        )
-    given = (grad.values if sparse else grad).shape
+        raise GradientError("{} has dtype {}; expected a floating one.".format(which, grad.dtype.name))
+    values = grad.values if sparse else grad
+    _check_graph(values, which)
+    if sparse:
+        _check_graph(grad.indices, which)
     expected = tf.TensorShape((None, *shape[1:]) if sparse else shape)
-    if (sparse and not shape) or not given.is_compatible_with(expected):
+    if (sparse and not shape) or not values.shape.is_compatible_with(expected):
         raise GradientError(
-            "The {}gradient of {!r} has shape {}; expected {}.".format(
-                "sparse " if sparse else "",
-                name,
-                given,
-                expected if shape or not sparse else "a variable with rows",
+            "{} has shape {}; expected {}.".format(
+                which, values.shape, expected if shape or not sparse else "a variable with rows"
             )
         )
+    if sparse:
+        _check_indices(grad, shape[0], which)
+
+
+def _check_indices(grad: Any, count: int, which: str) -> None:
+    """Raises GradientError if the indices of a sparse gradient can't be those of its values and variable.
+
+    In a graph, what is not known yet is told by operations, before anything is written.
+    """
+    indices = grad.indices
+    if indices.dtype not in (tf.int32, tf.int64):
+        raise GradientError(
+            "{} has indices of dtype {}; expected int32 or int64.".format(which, indices.dtype.name)
+        )
+    if not indices.shape.is_compatible_with(tf.TensorShape(grad.values.shape[:1])):
+        raise GradientError(
+            "{} has values of shape {} and indices of shape {}; expected one index for each row of the "
+            "values.".format(which, grad.values.shape, indices.shape)
+        )
+    if not tf.executing_eagerly():
+        return
+    rows = indices.numpy()
+    if rows.size and (rows.min() < 0 or rows.max() >= count):
+        raise GradientError(
+            "{} has indices from {} to {}; the variable has {} rows.".format(
+                which, rows.min(), rows.max(), count
+            )
+        )
+
+
+def _check_graph(tensor: Any, which: str) -> None:
+    """Raises GradientError if a gradient is a tensor that can't be used here."""
+    if tf.executing_eagerly():
+        if not hasattr(tensor, "numpy"):  # nothing else can be asked: its function's graph may be gone
+            raise GradientError(
+                "{} is a tensor of a graph or tf.function, which has no value in eager mode. Call "
+                "apply_gradients() where the gradient is computed.".format(which)
+            )
+        return
+    here, graph = v1.get_default_graph(), getattr(tensor, "graph", None)  # an eager tensor has none
+    # A tf.function may take a tensor from around it.
+    if graph is not None and graph is not here and not hasattr(here, "outer_graph"):
+        raise GradientError("{} is the tensor {!r} of another graph.".format(which, tensor.name))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from .base import HyperState
-from .tensorflow_base import TensorFlowAdapter, v1
+from ..errors import StateError
+from .base import HyperState, VariableState
+from .hosts_saving import saving_zip
+from .tensorflow_base import TensorFlowAdapter, _no_autograph, v1
 
 
 class TF1Adapter(TensorFlowAdapter):
@@ -114,7 +116,7 @@ class TF1Adapter(TensorFlowAdapter):
     ) -> Any:
         # A checkpoint is restored and the slot is not there: the host would make one in the variable's shape.
         if tf.executing_eagerly():
-            self._build([variable])
+            self._build([variable], restoring=True)
         return self._host()._create_or_restore_slot_variable(
             slot_variable_position=slot_variable_position, slot_name=slot_name, variable=variable, **kwargs
         )
@@ -122,6 +124,15 @@ class TF1Adapter(TensorFlowAdapter):
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
         return self._non_slot(initial(), name, first)
+
+    def _known_here(self) -> List[VariableState]:
+        graph = self._graph()
+        known = self._kc.variables.values()
+        return [each for each in known if graph is None or each.variable.graph is graph]
+
+    def variables(self) -> List[Any]:
+        """The optimizer's variables: the step counter, the hyperparameters, the slots and shared scalars."""
+        return self._in_order(self._host().variables())
 
     @property
     def iterations(self) -> Any:
@@ -131,6 +142,7 @@ class TF1Adapter(TensorFlowAdapter):
 
     # The host's hooks.
 
+    @_no_autograph
     def apply_gradients(
         self,
         grads_and_vars: Any,
@@ -239,6 +251,21 @@ class TF1Adapter(TensorFlowAdapter):
 
     def _finish(self, update_ops: List[Any], name_scope: str) -> Any:
         return self._count(update_ops, None, not tf.executing_eagerly())
+
+    def get_config(self) -> Dict[str, Any]:
+        """The configuration: JSON, and `from_config` gives the optimizer back.
+
+        Raises:
+            StateError: a file is being written that would hold the configuration, and lose the state.
+        """
+        if saving_zip():
+            raise StateError(
+                "{}: a .keras file can't hold the state of a TensorFlow 1 optimizer. Save weights and state "
+                "with model.save_weights(path), without .h5, or use the api keras_2_11.".format(
+                    type(self).__name__
+                )
+            )
+        return super().get_config()
 
 
 def _reads_variables(op: Any) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "LINALG_NAMES", "NAMES", "Array", "Namespace", "namespace"]
 
 #: The backends there are; each is the module of that name in this package.
-BACKENDS: Tuple[str, ...] = ("numpy", "tensorflow")
+BACKENDS: Tuple[str, ...] = ("numpy", "tensorflow", "jax", "torch")
 
 #: The public names of every namespace.
 NAMES: Tuple[str, ...] = (
@@ -171,8 +171,8 @@ def namespace(backend: str, dtype: str = "float32") -> Namespace:
 
     `backend` is one of `BACKENDS`; `dtype` is the compute dtype, "float32" (the default) or
     "float64", in which rules are handed their arrays and which `xp.zeros` and its like default to.
-    Raises ValueError for another backend or dtype, ImportError where the backend's framework is
-    not installed.
+    Raises ValueError for another backend or dtype, and for float64 on JAX while its setting
+    jax_enable_x64 is off; ImportError where the backend's framework is not installed.
     """
     key = (backend, dtype)
     found = _CACHE.get(key)
@@ -185,7 +185,7 @@ def namespace(backend: str, dtype: str = "float32") -> Namespace:
     from .base import Namespace
 
     raw = import_module("." + backend, __name__).BACKEND
-    return _CACHE.setdefault(key, Namespace(raw, dtype))
+    return _CACHE.setdefault(key, Namespace(raw.computing_in(dtype), dtype))
 
 
 def __getattr__(name: str) -> Any:

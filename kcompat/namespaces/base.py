@@ -5,7 +5,20 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from contextlib import nullcontext
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -110,6 +123,14 @@ class Backend:
     #: Name -> `f(raw, axes, keepdims)`: sum prod max min mean any all. Dtypes stay as they are.
     reductions: Dict[str, Callable[..., Any]]
 
+    def computing_in(self, dtype: str) -> Backend:
+        """The backend for a compute dtype; ValueError, saying what to do, where it can't be had."""
+        return self
+
+    def wide(self) -> ContextManager[Any]:
+        """The context that whatever has or makes values of `weak_dtype` runs in."""
+        return _NOTHING_NEEDED
+
     def is_array(self, obj: Any) -> bool:
         """Whether `obj` is an array or a variable of this backend."""
         raise NotImplementedError
@@ -146,16 +167,19 @@ class Backend:
         """The number of elements along axes, a raw scalar; called where a dim is not known."""
         raise NotImplementedError
 
-    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any) -> Any:
-        """An array of one value: a Python number, or a raw scalar of `dtype`."""
+    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any, like: Any = None) -> Any:
+        """An array of one value: a Python number, or a raw scalar of `dtype`.
+
+        On the device of `like`, a raw array, where the backend's arrays know devices.
+        """
         raise NotImplementedError
 
     def zeros_like(self, raw: Any) -> Any:
         """Zeros; called only where the shape is not known."""
         raise NotImplementedError
 
-    def iota(self, n: int) -> Any:
-        """int64 0 to n - 1."""
+    def iota(self, n: int, like: Any = None) -> Any:
+        """int64 0 to n - 1; on the device of `like`, as in `full`."""
         raise NotImplementedError
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
@@ -274,6 +298,8 @@ class Backend:
         """The lower factor."""
         raise NotImplementedError
 
+
+_NOTHING_NEEDED = nullcontext()
 
 # The numbers that the quick paths take; a bool, an int's subclass, is not among them.
 _PLAIN = (float, int)
@@ -453,11 +479,12 @@ class Namespace:
             return Array(self, np.float64(value), None)
         if not self._b.is_array(value):
             raise TypeError("xp.scalar takes a number or a 0-d array, not %s" % _what(value))
-        raw = self._b.as_array(value)
-        if self._b.shape(raw) != ():
-            raise TypeError("xp.scalar takes a 0-d array, not shape %r" % (self._b.shape(raw),))
-        if raw.dtype != self._b.weak_dtype:
-            raw = self._b.cast(raw, self._b.weak_dtype)
+        with self._b.wide():
+            raw = self._b.as_array(value)
+            if self._b.shape(raw) != ():
+                raise TypeError("xp.scalar takes a 0-d array, not shape %r" % (self._b.shape(raw),))
+            if raw.dtype != self._b.weak_dtype:
+                raw = self._b.cast(raw, self._b.weak_dtype)
         return Array(self, raw, None)
 
     # Checks and conversions
@@ -496,7 +523,10 @@ class Namespace:
         """A weak scalar's raw value as an array of a floating dtype."""
         if type(raw) is np.float64:
             return self._b.constant(raw, dtype)
-        return raw if dtype == self._b.weak_dtype else self._b.cast(raw, dtype)
+        if dtype == self._b.weak_dtype:
+            return raw
+        with self._b.wide():
+            return self._b.cast(raw, dtype)
 
     def _number(self, name: str, value: Any, dtype: Any) -> Any:
         """A Python or NumPy number checked against the dtype of the array that it meets."""
@@ -612,8 +642,9 @@ class Namespace:
         """An elementwise function of weak scalars: on the host where all are known."""
         for raw in raws:
             if type(raw) is not np.float64:
-                result = self._ops[name](*self._weak_raws(raws))
-                weak = result.dtype == self._b.weak_dtype
+                with self._b.wide():
+                    result = self._ops[name](*self._weak_raws(raws))
+                    weak = result.dtype == self._b.weak_dtype
                 return Array(self, result, None if weak else self.bool)
         result = self._host_ops[name](*raws)
         if isinstance(result, np.bool_):
@@ -728,7 +759,10 @@ class Namespace:
 
         Without `dtype`: as `asarray(fill_value)`. Raises TypeError for a shape that is not static.
         """
-        dims = _dims(shape)
+        return self._full(_dims(shape), fill_value, dtype)
+
+    def _full(self, dims: Tuple[int, ...], fill_value: Any, dtype: Any, like: Any = None) -> Array:
+        """`full`, on the device of `like`."""
         if type(fill_value) is Array or not _is_number(fill_value):
             value = self.asarray(fill_value, dtype)
             if value.ndim:
@@ -736,7 +770,7 @@ class Namespace:
                     "xp.full takes a number or a 0-d array, not shape %r" % (value.shape,)
                 )
             assert value._dtype is not None
-            return Array(self, self._b.full(dims, value._raw, value._dtype), value._dtype)
+            return Array(self, self._b.full(dims, value._raw, value._dtype, like), value._dtype)
         if dtype is not None:
             found = self._dtype(dtype)
         elif isinstance(fill_value, (bool, np.bool_)):
@@ -747,7 +781,7 @@ class Namespace:
             found = self.compute_dtype
         kind = self._kind(found)
         number = {"b": bool, "i": int, "f": float}[kind](fill_value)
-        return Array(self, self._b.full(dims, number, found), found)
+        return Array(self, self._b.full(dims, number, found, like), found)
 
     def zeros_like(self, x: Any, dtype: Any = None) -> Array:
         """Zeros of the shape and dtype of `x`, whose value is not read if its shape is static."""
@@ -764,7 +798,7 @@ class Namespace:
             found = self._dtype(dtype)
         shape = self._b.shape(raw)
         if None not in shape:
-            return self.full(shape, fill_value, found)
+            return self._full(shape, fill_value, found, raw)
         zeros = Array(self, self._b.zeros_like(raw), raw.dtype)
         ones = self.equal(zeros, zeros)
         value = self.full((), fill_value, found)
@@ -794,8 +828,10 @@ class Namespace:
         if ints:
             made = counts if (start, step) == (0, 1) else counts * int(step) + int(start)
             return made if dtype is None else self.astype(made, dtype)
-        weak = self.astype(counts, self._b.weak_dtype) * float(step) + float(start)
-        return self.astype(weak, self.compute_dtype if dtype is None else dtype)
+        found = self.compute_dtype if dtype is None else self._dtype(dtype)
+        with self._b.wide():
+            weak = self.astype(counts, self._b.weak_dtype) * float(step) + float(start)
+            return self.astype(weak, found)
 
     def linspace(
         self, start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True
@@ -806,9 +842,11 @@ class Namespace:
         """
         steps = num - 1 if endpoint else num
         first, last = self.scalar(start), self.scalar(stop)
-        counts = self.astype(Array(self, self._b.iota(num), self.int64), self._b.weak_dtype)
-        made = counts * ((last - first) / max_(steps, 1)) + first
-        return self.astype(made, self.compute_dtype if dtype is None else dtype)
+        found = self.compute_dtype if dtype is None else self._dtype(dtype)
+        with self._b.wide():
+            counts = self.astype(Array(self, self._b.iota(num), self.int64), self._b.weak_dtype)
+            made = counts * ((last - first) / max_(steps, 1)) + first
+            return self.astype(made, found)
 
     def tril(self, x: Any, k: int = 0) -> Array:
         """The last two axes' lower triangle, zeros above the k-th diagonal."""
@@ -823,13 +861,13 @@ class Namespace:
         shape = self._b.shape(raw)
         if len(shape) < 2 or None in shape[-2:]:
             raise ValueError("xp.%s takes matrices of static shape, not %r" % (name, shape))
-        mask = self._diagonals(shape[-2], shape[-1], k, op)
-        return Array(self, self._b.where(mask._raw, raw, self._b.full((), 0, dtype)), dtype)
+        mask = self._diagonals(shape[-2], shape[-1], k, op, raw)
+        return Array(self, self._b.where(mask._raw, raw, self._b.full((), 0, dtype, raw)), dtype)
 
-    def _diagonals(self, rows: int, columns: int, k: int, op: str) -> Array:
+    def _diagonals(self, rows: int, columns: int, k: int, op: str, like: Any = None) -> Array:
         """Where `column - row` is to `k` as `op` says."""
-        row = self._b.expand_dims(self._b.iota(rows), 1)
-        column = self._b.expand_dims(self._b.iota(columns), 0)
+        row = self._b.expand_dims(self._b.iota(rows, like), 1)
+        column = self._b.expand_dims(self._b.iota(columns, like), 0)
         difference = self._ops["subtract"](column, row)
         limit = self._b.constant(k, self.int64)
         return Array(self, self._ops[op](difference, limit), self.bool)
@@ -848,8 +886,9 @@ class Namespace:
         if x._dtype is None:
             if self._kind(found) == "f":
                 return Array(self, self._strengthen(x._raw, found), found)
-            (raw,) = self._weak_raws([x._raw])
-            return Array(self, self._b.cast(raw, found), found)
+            with self._b.wide():
+                (raw,) = self._weak_raws([x._raw])
+                return Array(self, self._b.cast(raw, found), found)
         if x._dtype == found:
             return x
         return Array(self, self._b.cast(x._raw, found), found)
@@ -942,7 +981,8 @@ class Namespace:
         raws, dtype = self._unify("where", "fib", x1, x2)
         if dtype is None:
             if self._b.shape(test) == ():
-                return Array(self, self._b.where(test, *self._weak_raws(raws)), None)
+                with self._b.wide():
+                    return Array(self, self._b.where(test, *self._weak_raws(raws)), None)
             dtype = self.compute_dtype
             raws = [self._strengthen(raw, dtype) for raw in raws]
         return Array(self, self._b.where(test, raws[0], raws[1]), dtype)
@@ -1030,7 +1070,7 @@ class Namespace:
         if include_initial:
             shape = list(self._static("cumulative_sum", raw))
             shape[axis] = 1
-            made = self._b.concat([self._b.full(tuple(shape), 0, found), made], axis)
+            made = self._b.concat([self._b.full(tuple(shape), 0, found, raw), made], axis)
         return Array(self, made, found)
 
     # Searching and sorting
@@ -1383,9 +1423,9 @@ class Linalg:
             raise ValueError("mode is 'reduced' or 'complete', not %r" % (mode,))
         q, r = b.qr(raw, mode == "complete")
         diagonal = b.diagonal(r)
-        one = b.full((), 1, dtype)
+        one = b.full((), 1, dtype, raw)
         sign = b.where(
-            ns._ops["less"](diagonal, b.full((), 0, dtype)), ns._ops["negative"](one), one
+            ns._ops["less"](diagonal, b.full((), 0, dtype, raw)), ns._ops["negative"](one), one
         )
         k, columns = b.shape(sign)[-1], b.shape(q)[-1]
         if mode == "complete":
@@ -1393,7 +1433,7 @@ class Linalg:
                 raise ValueError("xp.linalg.qr(mode='complete') needs a static shape")
             if columns > k:
                 batch = ns._static("linalg.qr", sign)[:-1]
-                sign = b.concat([sign, b.full((*batch, columns - k), 1, dtype)], len(batch))
+                sign = b.concat([sign, b.full((*batch, columns - k), 1, dtype, raw)], len(batch))
         ndim = len(b.shape(sign))
         q = ns._ops["multiply"](q, b.expand_dims(sign, ndim - 1))
         r = ns._ops["multiply"](r, b.expand_dims(sign, ndim))

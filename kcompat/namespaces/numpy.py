@@ -112,10 +112,10 @@ class NumpyBackend(Backend):
     def shape(self, raw: Any) -> Tuple[Any, ...]:
         return raw.shape
 
-    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any) -> Any:
+    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any, like: Any = None) -> Any:
         return np.full(shape, value, dtype)
 
-    def iota(self, n: int) -> Any:
+    def iota(self, n: int, like: Any = None) -> Any:
         return np.arange(n, dtype=np.int64)
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:

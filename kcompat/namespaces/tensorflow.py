@@ -254,7 +254,7 @@ class TensorFlowBackend(Backend):
     def count(self, raw: Any, axes: Tuple[int, ...], dtype: Any) -> Any:
         return tf.cast(tf.reduce_prod(tf.gather(tf.shape(raw), _ints(axes))), dtype)
 
-    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any) -> Any:
+    def full(self, shape: Tuple[int, ...], value: Any, dtype: Any, like: Any = None) -> Any:
         if not isinstance(value, tf.Tensor):
             if value == 0:
                 return tf.zeros(shape, dtype)
@@ -264,7 +264,7 @@ class TensorFlowBackend(Backend):
     def zeros_like(self, raw: Any) -> Any:
         return tf.zeros_like(raw)
 
-    def iota(self, n: int) -> Any:
+    def iota(self, n: int, like: Any = None) -> Any:
         return tf.range(tf.constant(n, tf.int64), dtype=tf.int64)
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:

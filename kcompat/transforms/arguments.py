@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 from ..errors import HyperparameterError
-from ..rule import UpdateRule
+from ..rule import UpdateRule, is_source
 from .accumulation import GradientAccumulation, UnscaleGradients
 from .averaging import ExponentialMovingAverage
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
@@ -62,22 +62,29 @@ def with_base_arguments(
                 ", ".join("{}={!r}".format(*item) for item in given.items())
             )
         )
-    if weight_decay:
+    if _asked(weight_decay):
         rule = DecoupledWeightDecay(rule, weight_decay=weight_decay)
     for name, value in given.items():
         rule = _CLIPS[name](rule, **{name: value})
     steps = gradient_accumulation_steps
-    if steps:
+    if _asked(steps):
         rule = GradientAccumulation(rule, gradient_accumulation_steps=steps)
-    if decay:
+    if _asked(decay):
         rule = InverseTimeDecay(rule, decay=decay)
+    if not isinstance(use_ema, (bool, int)):
+        raise HyperparameterError("use_ema={!r}: expected True or False.".format(use_ema))
     if use_ema:
         rule = ExponentialMovingAverage(
             rule,
             ema_momentum=ema_momentum,
             ema_overwrite_frequency=ema_overwrite_frequency,
-            accumulation=steps or 1,
+            accumulation=steps if _asked(steps) else 1,
         )
     if loss_scale_factor is not None:
         rule = UnscaleGradients(rule, loss_scale_factor=loss_scale_factor)
     return rule
+
+
+def _asked(value: Any) -> bool:
+    """Whether a base argument asks for anything: None, 0 and False do not, a variable always does."""
+    return value is not None and (is_source(value) or not (isinstance(value, (int, float)) and value == 0))

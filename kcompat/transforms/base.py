@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict, Mapping, Sequence, Tuple, TypeVar, Union
+from typing import Any, Dict, Mapping, Sequence, Tuple, Type, TypeVar, Union
 
 from ..errors import RuleError
 from ..rule import HyperValues, UpdateRule
@@ -108,7 +108,7 @@ class Transform(UpdateRule):
         return self if inner is self.inner else self.around(inner)
 
     def config(self) -> Dict[str, Any]:
-        return {"inner": describe(self.inner), **super().config()}
+        return {"inner": dict(describe(type(self.inner)), config=self.inner.config()), **super().config()}
 
 
 class GradientTransform(Transform):
@@ -145,13 +145,13 @@ class GradientTransform(Transform):
         return self.inner.update(xp, grad, param, slots, hyper.inner, step)
 
 
-def describe(rule: UpdateRule) -> Dict[str, Any]:
-    """A rule as JSON: the module and name of its class, and its configuration."""
-    return {"module": type(rule).__module__, "class": type(rule).__qualname__, "config": rule.config()}
+def describe(rule: Type[UpdateRule]) -> Dict[str, Any]:
+    """The class of a rule as JSON: its module and name."""
+    return {"module": rule.__module__, "class": rule.__qualname__}
 
 
-def rule_from(description: Mapping[str, Any]) -> UpdateRule:
-    """The rule that `describe` described.
+def rule_class_from(description: Mapping[str, Any]) -> Type[UpdateRule]:
+    """The class that `describe` described.
 
     Raises:
         RuleError: the module and name lead to something that is no rule.
@@ -165,4 +165,13 @@ def rule_from(description: Mapping[str, Any]) -> UpdateRule:
                 description["module"], description["class"], found
             )
         )
-    return found(**description["config"])
+    return found
+
+
+def rule_from(description: Mapping[str, Any]) -> UpdateRule:
+    """The rule that `describe` and its `config()` described.
+
+    Raises:
+        RuleError: the module and name lead to something that is no rule.
+    """
+    return rule_class_from(description)(**description["config"])

@@ -1,0 +1,163 @@
+"""The adapter for Keras 3's optimizer, on its JAX backend: eager, in `fit`, and under `jax.jit`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Dict, Iterable, List, Sequence, Set, Tuple
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax.experimental import io_callback
+from jax.experimental.sparse import BCOO
+
+from .. import namespaces
+from ..errors import GradientError, HyperparameterError, NotBuiltError
+from .base import HyperState, VariableState
+from .keras_3_arrays import Keras3ArraysAdapter
+from .step import Gradient
+
+
+class Keras3JaxAdapter(Keras3ArraysAdapter):
+    """A rule as a Keras 3 optimizer on JAX."""
+
+    backend = "jax"
+
+    def _host_rate(self, rate: float) -> Any:
+        if not jax.config.jax_enable_x64:
+            return self._learning_rate
+        # The compiled step sees nothing but the variable's value: in float64 where there is that.
+        self._untrack(self._learning_rate)
+        return self._new_rate(rate, "float64")
+
+    # What is not known while a step is traced.
+
+    def _known(self, value: Any) -> bool:
+        return not isinstance(value, jax.core.Tracer)
+
+    def _weak(self) -> Any:
+        """The namespace for scalars, which are float64 whether JAX's arrays may be or not."""
+        return namespaces.namespace("jax", "float32")
+
+    def _later(self, function: Callable[[], float]) -> Any:
+        # In two parts, because a callback can't give JAX a float64 unless that is enabled.
+        def parts() -> Any:
+            number = np.float64(function())
+            high = np.float32(number)
+            return high, np.float32(number - high)
+
+        spec = jax.ShapeDtypeStruct((), jnp.float32)
+        xp = self._weak()
+        high, low = (xp.scalar(part) for part in io_callback(parts, (spec, spec)))
+        return high + low
+
+    def _next(self, done: Any) -> Any:
+        return self._weak().scalar(done) + 1
+
+    def _assign_number(self, hyper: HyperState, number: float) -> None:
+        if self._kc.traced and hyper.variable is None:
+            raise HyperparameterError(
+                "{0}.{1} = {2!r}: on JAX the training step has been compiled with {3!r}, and only the "
+                "learning rate can change after that. Set it before the first step, make a new optimizer, or "
+                "give a function of nothing as {1}, which is called at every step.".format(
+                    type(self).__name__, hyper.host_name, number, hyper.exact
+                )
+            )
+        super()._assign_number(hyper, number)
+
+    # Arrays.
+
+    def _cast(self, array: Any, dtype: Any) -> Any:
+        return array.astype(dtype)
+
+    def _take_rows(self, array: Any, rows: Any) -> Any:
+        return jnp.take(array, rows, axis=0, mode="clip")
+
+    def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
+        old = self._read(variable)
+        # Rows past the end only fill the list of rows up.
+        variable.assign(old.at[rows].set(value.astype(old.dtype), mode="drop"))
+
+    def _copy(self, array: Any) -> Any:
+        return jnp.array(array, copy=True)
+
+    def _settled(self, values: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
+        # Two variables must not hold one array: jax.jit can't be given (donated) the same memory twice.
+        seen: Set[int] = set()
+        settled = []
+        for target, value in values:
+            settled.append((target, jnp.array(value, copy=True) if id(value) in seen else value))
+            seen.add(id(value))
+        return settled
+
+    def _plan_slots(self, known: VariableState) -> Dict[str, Tuple[Callable[[], Any], bool]]:
+        # Copies, for the same reason: a slot may start as the parameter itself.
+        planned = super()._plan_slots(known)
+        return {name: (functools.partial(_copied, each), like) for name, (each, like) in planned.items()}
+
+    def _build(self, variables: Iterable[Any], restoring: bool = False) -> None:
+        variables = list(variables)
+        new = [v for v in variables if self._variable_key(v) not in self._kc.variables]
+        if new and not all(self._known(self._native(variable)) for variable in new):
+            raise NotBuiltError(
+                "{} is not built on the variables {}, and under jax.jit no variable can be made. Call "
+                "optimizer.build(variables) first.".format(
+                    type(self).__name__, ", ".join(repr(self._variable_name(v)) for v in new)
+                )
+            )
+        super()._build(variables, restoring)
+
+    # Gradients.
+
+    def _is_sparse(self, grad: Any) -> bool:
+        if not isinstance(grad, BCOO):
+            return False
+        if grad.n_batch or grad.n_dense != grad.ndim - 1:
+            raise GradientError(
+                "A sparse gradient with n_sparse={}, n_batch={}: expected a BCOO with one sparse dimension, "
+                "its rows.".format(grad.n_sparse, grad.n_batch)
+            )
+        return True
+
+    def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
+        xp = known.xp
+        if not isinstance(grad, BCOO):
+            return Gradient(xp.wrap(grad.astype(xp.compute_dtype)), None)
+        count = self._shape(variable)[0]
+        values, indices = grad.data.astype(xp.compute_dtype), grad.indices[:, 0]
+        if self._known(indices) and indices.size:
+            self._check_rows(int(indices.min()), int(indices.max()), count, known.name)
+        if known.rule.sparse == "dense":
+            dense = jnp.zeros(self._shape(variable), values.dtype).at[indices].add(values, mode="drop")
+            return Gradient(xp.wrap(dense), None)
+        # As many rows as indices, whatever their values: the shape must be known. What is left over is past
+        # the end, where nothing is written.
+        rows, position = jnp.unique(indices, size=indices.size, fill_value=count, return_inverse=True)
+        summed = jnp.zeros_like(values).at[position.reshape(-1)].add(values)
+        return Gradient(xp.wrap(summed), rows)
+
+    def _gradients_of(self, loss: Any, variables: Sequence[Any]) -> Sequence[Any]:
+        if not callable(loss):
+            raise GradientError(
+                "{}.minimize(loss): on JAX expected a callable that computes the loss; an array does not "
+                "know where it came from.".format(type(self).__name__)
+            )
+
+        def value(values: List[Any]) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(variables, values))) as scope:
+                found = loss()
+            changed = set(scope.state_mapping) - {id(variable) for variable in variables}
+            if changed:
+                raise GradientError(
+                    "{}.minimize(loss): computing the loss changes variables that are not in var_list (such "
+                    "as those of BatchNormalization), which would be lost. Use fit, or stateless_call and "
+                    "stateless_apply.".format(type(self).__name__)
+                )
+            return found
+
+        return jax.grad(value)([self._native(variable) for variable in variables])
+
+
+def _copied(initial: Callable[[], Any]) -> Any:
+    return jnp.array(initial(), copy=True)

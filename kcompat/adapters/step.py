@@ -1,0 +1,631 @@
+"""One training step over the whole list of variables, and the state it keeps, on any array library.
+
+The order is the same everywhere: gradients are checked and their duplicate indices summed; everything is
+read; the rule runs; then everything is written, and the step is counted. An adapter supplies the host's
+arrays and variables: how to read, cast, gather, write, and what must wait for what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from types import MappingProxyType
+from typing import Any, Callable, ContextManager, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from .. import namespaces
+from ..contract import check_result, check_slots
+from ..errors import GradientError, HyperparameterError, NotBuiltError
+from ..rule import Hyper, UpdateRule, hyper_values, walk
+from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
+from .base import Adapter, VariableState
+
+# Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
+# 0.999 is 1, and a second moment that is kept in it freezes.
+_COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
+
+
+_CLIPS = (ClipByValue, ClipByNorm, ClipByGlobalNorm)
+
+
+class _NoStateError(NotBuiltError, KeyError):
+    """Also a KeyError: a checkpoint asks `get_slot` about every variable that it holds, and expects that."""
+
+    __str__ = Exception.__str__  # KeyError's shows the message's repr
+
+
+class Gradient:
+    """A gradient as the rule is to see it.
+
+    Attributes:
+        array: an array in the compute dtype.
+        rows: the rows it is for, or None for all.
+        checks: in a graph, tensors and operations that fail when the gradient does not fit its variable.
+            Those of all gradients are run before the first variable is written.
+    """
+
+    __slots__ = ("array", "checks", "rows")
+
+    def __init__(self, array: Any, rows: Any, checks: Sequence[Any] = ()) -> None:
+        self.array = array
+        self.rows = rows
+        self.checks = checks
+
+
+class Overwritten(UpdateRule):
+    """The rule of variables whose "gradient" is their new value, such as Keras 3's float8 scales.
+
+    With gradient accumulation they become the largest of the values since the last update, as in Keras 3.
+    """
+
+    steps = Hyper(1, "steps that make one update", static=True)
+
+    def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        return {"accumulated": xp.zeros_like(param)} if self.steps > 1 else {}
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        if self.steps == 1:
+            return grad, {}
+        due = xp.remainder(step, float(self.steps)) == 0
+        largest = xp.maximum(grad, slots["accumulated"])
+        return xp.where(due, largest, param), {"accumulated": xp.where(due, 0.0, largest)}
+
+
+class StepAdapter(Adapter):
+    """The base of the adapters that take a step over the whole list of variables at once."""
+
+    # The array namespace that rules run in here.
+    backend = ""
+
+    # What a concrete adapter defines: the host's optimizer.
+
+    def _iterations_variable(self) -> Any:
+        """The host's counter of steps."""
+        raise NotImplementedError
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        """Creates and registers a slot variable as the host does.
+
+        Args:
+            variable: the variable that it belongs to.
+            name: the slot's name.
+            initial: gives the initial value, an array.
+            like: whether the slot has the variable's own shape and dtype.
+        """
+        raise NotImplementedError
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        """Creates and registers a scalar variable that belongs to the optimizer as a whole."""
+        raise NotImplementedError
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        """Creates the step counter and the host's hyperparameter variables, if they aren't there."""
+
+    def _host_built(self, variables: Sequence[Any]) -> None:
+        """Tells the host that it is built, on these variables (all of them, each time some were added)."""
+
+    # What a concrete adapter defines: the host's arrays and variables.
+
+    def _native(self, variable: Any) -> Any:
+        """What holds the value of a variable of the host: itself, or the framework's variable behind it."""
+        return variable
+
+    def _dtype_name(self, variable: Any) -> str:
+        """A variable's dtype, such as "float32"."""
+        raise NotImplementedError
+
+    def _shape(self, variable: Any) -> Tuple[int, ...]:
+        raise NotImplementedError
+
+    def _read(self, variable: Any) -> Any:
+        """A variable's value, an array."""
+        raise NotImplementedError
+
+    def _cast(self, array: Any, dtype: Any) -> Any:
+        raise NotImplementedError
+
+    def _take_rows(self, array: Any, rows: Any) -> Any:
+        raise NotImplementedError
+
+    def _write(self, variable: Any, value: Any) -> Any:
+        """Writes a variable, in its own dtype. Returns the operation that does it, if that is one."""
+        raise NotImplementedError
+
+    def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
+        raise NotImplementedError
+
+    def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
+        """Counts the step, after everything was written. Returns the operation of the whole step, if any."""
+        raise NotImplementedError
+
+    def _steps_done(self) -> Tuple[Any, Any]:
+        """The number of steps done, an integer, and of this step, a floating scalar or number."""
+        raise NotImplementedError
+
+    def _hyper_value(self, hyper: Any, done: Any) -> Any:
+        """A hyperparameter's value in this step, a floating scalar or number.
+
+        Args:
+            hyper: the hyperparameter, a `HyperState`.
+            done: the number of steps done.
+        """
+        raise NotImplementedError
+
+    def _as_gradient(self, grad: Any, shape: Tuple[int, ...], name: str) -> Any:
+        """A gradient of a variable as the host's array, or the host's form of a sparse one.
+
+        Raises:
+            GradientError: it can't be the gradient of a variable of this shape.
+        """
+        raise NotImplementedError
+
+    def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
+        """What `_as_gradient` gave in the compute dtype; of a sparse one, duplicate indices are summed."""
+        raise NotImplementedError
+
+    def _plan_slots(self, known: VariableState) -> Dict[str, Tuple[Callable[[], Any], bool]]:
+        """Slot name -> (what gives its initial value, whether it is like the variable)."""
+        raise NotImplementedError
+
+    def _check_variable(self, variable: Any, name: str) -> None:
+        """Raises GradientError for a variable that the host can't train."""
+
+    def _new_exact(self, name: str, number: float) -> Any:
+        """What holds a hyperparameter's number exactly, beside the host's float32 variable."""
+        raise NotImplementedError
+
+    def _updates(self, counter: Any) -> Any:
+        """The number of updates done: the counter of steps, or with gradient accumulation what it makes."""
+        raise NotImplementedError
+
+    def _update_one(self, grad: Any, variable: Any) -> Any:
+        """Updates one variable, without counting the step: what the host's own hooks do."""
+        raise NotImplementedError
+
+    def _is_sparse(self, grad: Any) -> bool:
+        """Whether this is the host's form of a sparse gradient."""
+        raise NotImplementedError
+
+    def _copy(self, array: Any) -> Any:
+        """An array that holds what it holds, whatever is written, and in memory of its own."""
+        return array
+
+    def _settled(self, values: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
+        """Pairs (variable, new value), of which writing one does not change another's value."""
+        return values
+
+    def _check_here(self, grads_and_vars: Sequence[Tuple[Any, Any]]) -> None:
+        """Raises GradientError if one of these pairs has no variable that can be trained here."""
+
+    def _runs_at_once(self) -> bool:
+        """Whether what is written is written at once, and not by operations that run later."""
+        return True
+
+    def _must_order(self) -> bool:
+        """Whether nothing but `_after` orders reads and writes here."""
+        return False
+
+    def _after(self, arrays: Sequence[Any]) -> ContextManager[Any]:
+        """What is made inside comes after these."""
+        return contextlib.ExitStack()
+
+    # The state of variables.
+
+    def _variable_name(self, variable: Any) -> str:
+        return str(getattr(variable, "path", None) or variable.name.split(":")[0])
+
+    def _state_of(self, variable: Any) -> VariableState:
+        key = self._variable_key(variable)
+        if key not in self._kc.variables:
+            raise _NoStateError(
+                "{} has no state for the variable {!r}: it has not been built on it. It knows {}.".format(
+                    type(self).__name__,
+                    self._variable_name(variable),
+                    ", ".join(repr(known.name) for known in self._kc.variables.values()) or "no variable yet",
+                )
+            )
+        return self._kc.variables[key]
+
+    def get_slot(self, var: Any, slot_name: str) -> Any:
+        """The host's variable that holds a slot.
+
+        Args:
+            var: a variable that the optimizer has been built on.
+            slot_name: the rule's name of the slot.
+
+        Raises:
+            NotBuiltError: the optimizer has no state for this variable.
+            KeyError: the rule has no such slot.
+        """
+        slots = self._state_of(var).slots
+        if slot_name not in slots:
+            raise KeyError(
+                "{} has no slot {!r}; it has {}.".format(
+                    type(self).__name__, slot_name, ", ".join(slots) or "none"
+                )
+            )
+        return slots[slot_name]
+
+    def get_slot_names(self) -> List[str]:
+        """The names of all slots, sorted."""
+        return sorted({name for state in self._kc.variables.values() for name in state.slots})
+
+    def _is_new_to(self, variables: Sequence[Any]) -> bool:
+        """Whether the optimizer must be built on these: one is not known, or their order is not."""
+        known = self._kc.variables
+        return not self._kc.ordered or any(self._variable_key(each) not in known for each in variables)
+
+    def _build(self, variables: Iterable[Any], restoring: bool = False) -> None:
+        """Creates the state of variables not seen before.
+
+        Args:
+            variables: the variables.
+            restoring: whether a checkpoint asks for their state, in an order of its own.
+        """
+        state = self._kc
+        new: Dict[Any, VariableState] = {}
+        keys = []
+        for variable in variables:
+            key = self._variable_key(variable)
+            keys.append(key)
+            if key not in state.variables and key not in new:
+                new[key] = self._new_state(variable)
+        if new:
+            self._build_new(new)
+        before = list(state.variables)
+        if restoring:
+            state.ordered, state.restored = False, True
+        else:
+            state.ordered = state.ordered and not new
+            self._set_order(keys)
+        if new or list(state.variables) != before:
+            self._host_built([known.variable for known in state.variables.values()])
+        if new:
+            self._restore_waiting(list(new.values()))
+
+    def _build_new(self, new: Mapping[Any, VariableState]) -> None:
+        state = self._kc
+        # Every initial value is worked out before the first variable is created.
+        planned = [(known, self._plan_slots(known)) for known in new.values()]
+        self._create_host_variables([known.variable for known in new.values()])
+        for known, slots in planned:
+            for name, (initial, like) in slots.items():
+                known.slots[name] = self._create_slot(known.variable, name, initial, like)
+        first = not state.variables
+        state.variables.update(new)
+        if first:
+            self._build_shared(planned[0][0].xp)
+
+    def _new_state(self, variable: Any) -> VariableState:
+        name = self._variable_name(variable)
+        dtype = self._dtype_name(variable)
+        if dtype not in _COMPUTE:
+            raise GradientError(
+                "The variable {!r} has dtype {}; expected {}.".format(name, dtype, ", ".join(_COMPUTE))
+            )
+        self._check_variable(variable, name)
+        rule = self._rule_for(variable, name, self._shape(variable))
+        return VariableState(variable, name, rule, namespaces.namespace(self.backend, _COMPUTE[dtype]))
+
+    def _build_shared(self, xp: Any) -> None:
+        root = self._kc.root
+        names = list(check_slots(root, xp, root.init_shared(xp), "init_shared"))
+        for name in names:
+
+            def initial(name: str = name) -> Any:
+                return xp.unwrap(check_slots(root, xp, root.init_shared(xp), "init_shared")[name])
+
+            self._kc.shared[name] = self._create_shared(name, initial)
+
+    # The step.
+
+    def _checked_pairs(self, pairs: Sequence[Tuple[Any, Any]]) -> Tuple[List[Any], List[Any]]:
+        """Gradients and variables, those without a gradient left out; everything that can be told now is."""
+        if not pairs:
+            raise GradientError("No variables provided: the list of gradients and variables is empty.")
+        self._check_here(pairs)
+        grads, variables, seen = [], [], set()
+        for grad, variable in pairs:
+            if grad is None:
+                continue
+            name = self._variable_name(variable)
+            key = self._variable_key(variable)
+            if key in seen:
+                raise GradientError(
+                    "The variable {!r} is in the list twice; add its gradients up.".format(name)
+                )
+            seen.add(key)
+            grads.append(self._as_gradient(grad, self._shape(variable), name))
+            variables.append(variable)
+        if not grads:
+            raise GradientError(
+                "No gradients provided for any variable: {}. Is the loss a function of them, and was it "
+                "computed inside the tape?".format(", ".join(self._variable_name(v) for _, v in pairs))
+            )
+        missing = [self._variable_name(variable) for grad, variable in pairs if grad is None]
+        if missing:
+            warnings.warn(
+                "{}: no gradient for {}; they stay as they are. Is the loss a function of them?".format(
+                    type(self).__name__, ", ".join(missing)
+                ),
+                stacklevel=4,
+            )
+        return grads, variables
+
+    def _scalars(self, namespaces_: Iterable[Any], done: Any) -> Dict[Any, Dict[Tuple[int, str], Any]]:
+        """The hyperparameters of this step for each namespace, as `hyper_values` wants them."""
+        values = {
+            (id(hyper.rule), hyper.name): self._hyper_value(hyper, done)
+            for hyper in self._kc.hypers.values()
+        }
+        return {xp: {key: xp.scalar(value) for key, value in values.items()} for xp in set(namespaces_)}
+
+    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+        """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
+        ordered = self._must_order()
+        known = [self._state_of(variable) for variable in variables]
+        with self._after(grads if ordered else ()):
+            done, step = self._steps_done()
+            scalars = self._scalars([each.xp for each in known], done)
+            gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
+            with self._after([check for gradient in gradients for check in gradient.checks]):
+                writes = self._update_all(gradients, known, variables, scalars, step, ordered)
+                return self._count(writes, global_step, ordered)
+
+    def _update_all(
+        self,
+        gradients: List[Gradient],
+        known: Sequence[VariableState],
+        variables: Sequence[Any],
+        scalars: Mapping[Any, Any],
+        step: Any,
+        ordered: bool,
+    ) -> List[Any]:
+        """Runs the rule on every variable and writes the results. Returns the operations that write."""
+        shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
+        namespaces_of: Dict[Tuple[int, Any], Any] = {}
+        for each in known:
+            key = (id(each.rule), each.xp)
+            if key not in namespaces_of:
+                namespaces_of[key] = hyper_values(each.rule, scalars[each.xp], each.xp, shared(each.xp))
+        todo = [
+            (variable, each, gradient, namespaces_of[id(each.rule), each.xp])
+            for gradient, each, variable in zip(gradients, known, variables)
+        ]
+        if self._runs_at_once():
+            # What a rule can't do with a variable must be told before another variable has been written.
+            for variable, each, gradient, hyper in todo:
+                if not each.checked:
+                    self._new_values(variable, each, gradient, hyper, step)
+        writes: List[Any] = []
+        for variable, each, gradient, hyper in todo:
+            writes += self._update(variable, each, gradient, hyper, step, ordered)
+        for variable, value in shared_writes:
+            with self._after([value] if ordered else ()):
+                writes.append(self._write(variable, value))
+        return writes
+
+    def _prepare_all(
+        self,
+        gradients: List[Gradient],
+        known: Sequence[VariableState],
+        variables: Sequence[Any],
+        scalars: Mapping[Any, Any],
+        step: Any,
+    ) -> Tuple[Callable[[Any], Mapping[str, Any]], List[Tuple[Any, Any]]]:
+        """Runs the rule's `prepare`, changing `gradients`; gives the shared scalars and their writes."""
+        state = self._kc
+        root = state.root
+        trained = [i for i, each in enumerate(known) if not isinstance(each.rule, Overwritten)]
+        if not root.needs_all or not trained:
+            return lambda xp: MappingProxyType({}), []
+        gradients, known = [gradients[i] for i in trained], [known[i] for i in trained]
+        variables = [variables[i] for i in trained]
+        # All gradients are seen in one dtype, the widest there is.
+        double = any(each.xp.compute_dtype == each.xp.float64 for each in known)
+        wide = namespaces.namespace(self.backend, "float64" if double else "float32")
+
+        def widened(array: Any) -> Any:
+            return wide.wrap(self._cast(array, wide.compute_dtype))
+
+        old = {name: widened(self._read(v)) for name, v in state.shared.items()}
+        params = [widened(self._rows(v, g.rows, v)) for v, g in zip(variables, gradients)]
+        slots = [
+            MappingProxyType({name: widened(self._rows(s, g.rows, v)) for name, s in k.slots.items()})
+            for k, g, v in zip(known, gradients, variables)
+        ]
+        any_scalars = scalars.get(wide) or next(iter(scalars.values()))
+        hyper = hyper_values(root, any_scalars, wide, MappingProxyType(old))
+        grads, new = root.prepare(
+            wide,
+            [widened(k.xp.unwrap(g.array)) for g, k in zip(gradients, known)],
+            params,
+            slots,
+            MappingProxyType(old),
+            hyper,
+            wide.scalar(step),
+        )
+        for gradient, each, grad in zip(gradients, known, grads):
+            gradient.array = each.xp.wrap(self._cast(wide.unwrap(grad), each.xp.compute_dtype))
+        new_raw = {name: wide.unwrap(new[name]) for name in old}
+
+        def shared(xp: Any) -> Mapping[str, Any]:
+            return MappingProxyType(
+                {name: xp.wrap(self._cast(value, xp.compute_dtype)) for name, value in new_raw.items()}
+            )
+
+        return shared, [(state.shared[name], value) for name, value in new_raw.items()]
+
+    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
+        """The value of a variable or slot, or the rows of it if it has the rows of `variable`."""
+        value = self._read(target)
+        if rows is None or self._shape(target)[:1] != self._shape(variable)[:1]:
+            return value
+        return self._take_rows(value, rows)
+
+    def _new_values(
+        self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any
+    ) -> List[Tuple[Any, Any]]:
+        """Runs the rule on one variable: (the variable or slot, its new value), the variable first."""
+        xp, rows = known.xp, gradient.rows
+        param = xp.wrap(self._cast(self._rows(variable, rows, variable), xp.compute_dtype))
+        slots = {
+            name: xp.wrap(self._cast(self._rows(slot, rows, variable), xp.compute_dtype))
+            for name, slot in known.slots.items()
+        }
+        result = known.rule.update(xp, gradient.array, param, MappingProxyType(slots), hyper, xp.scalar(step))
+        if not known.checked:
+            result = check_result(known.rule, xp, param, slots, result)
+            known.checked = True
+        new_param, new_slots = result
+        values = [(variable, xp.unwrap(new_param))]
+        return values + [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
+
+    def _update(
+        self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
+    ) -> List[Any]:
+        """Runs the rule on one variable and writes the result. Returns the operations that write."""
+        rows = gradient.rows
+        values = self._settled(self._new_values(variable, known, gradient, hyper, step))
+        constraint = getattr(variable, "constraint", None)
+        with self._after([value for _, value in values] if ordered else ()):
+            writes = []
+            for target, value in values:
+                if rows is not None and self._shape(target)[:1] == self._shape(variable)[:1]:
+                    writes.append(self._write_rows(target, rows, value))
+                    continue
+                if target is variable and constraint is not None:
+                    value = constraint(self._in_dtype_of(variable, value))
+                writes.append(self._write(target, value))
+        if rows is not None and constraint is not None:
+            with self._after(writes if ordered else ()):
+                writes.append(self._write(variable, constraint(self._read(variable))))
+        return writes
+
+    def _in_dtype_of(self, variable: Any, value: Any) -> Any:
+        """A value in a variable's own dtype."""
+        raise NotImplementedError
+
+    def _check_one_at_a_time(self) -> None:
+        """Raises NotImplementedError if the rule sees all gradients at once."""
+        if self._kc.root.needs_all:
+            raise NotImplementedError(
+                "{} sees all gradients at once (such as clipping by global norm), so one variable can't be "
+                "updated alone. Call apply_gradients().".format(type(self).__name__)
+            )
+
+    def _update_alone(self, grad: Any, variable: Any) -> List[Any]:
+        """Updates one variable, without counting the step: the host's own hooks, which wrappers may call.
+
+        Returns:
+            The operations that write.
+        """
+        known = self._state_of(variable)
+        grad = self._as_gradient(grad, self._shape(variable), known.name)
+        ordered = self._must_order()
+        with self._after([grad] if ordered else ()):
+            done, step = self._steps_done()
+            hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
+            gradient = self._gradient(grad, known, variable)
+            with self._after(gradient.checks):
+                return self._update(variable, known, gradient, hyper, step, ordered)
+
+    # Gradients.
+
+    def _clipped(self, grads: Sequence[Any]) -> Sequence[Any]:
+        """Gradients as the step clips them, for the hosts' own hook; it has no part in the step.
+
+        Args:
+            grads: gradients; None stays. As they are, if one of them is sparse: its duplicate rows would have
+                to be summed first.
+        """
+        clips = [part for _, part in walk(self._kc.root) if isinstance(part, _CLIPS)]
+        present = [grad for grad in grads if grad is not None]
+        if not clips or not present or any(self._is_sparse(grad) for grad in present):
+            return grads
+        xp = namespaces.namespace(self.backend, "float32")
+        scalars = self._scalars([xp], self._steps_done()[0])[xp]
+        arrays = [self._as_gradient(grad, tuple(grad.shape), "gradient") for grad in present]
+        clipped = [xp.wrap(self._cast(array, xp.compute_dtype)) for array in arrays]
+        for clip in clips:
+            alone = clip.around(Overwritten())
+            hyper = hyper_values(alone, scalars, xp)
+            if alone.needs_all:
+                slots: List[Mapping[str, Any]] = [{} for _ in clipped]
+                clipped = list(alone.prepare(xp, clipped, clipped, slots, {}, hyper, xp.scalar(1.0))[0])
+            else:
+                clipped = [alone.update(xp, grad, grad, {}, hyper, xp.scalar(1.0))[0] for grad in clipped]
+        results = iter([xp.unwrap(grad) for grad in clipped])
+        return [None if grad is None else next(results) for grad in grads]
+
+    # Averages.
+
+    @property
+    def _model_variables_moving_average(self) -> List[Any]:
+        # Keras' callback SwapEMAWeights looks for this name.
+        if not self.use_ema or not self._kc.variables:
+            raise AttributeError("there are no averages: use_ema is off, or the optimizer is not built")
+        return [known.slots.get("average") for known in self._kc.variables.values()]
+
+    @property
+    def _accumulated_gradients(self) -> List[Any]:
+        # As Keras 3 calls what has been summed up since the last update.
+        if not self.gradient_accumulation_steps:
+            raise AttributeError("there are no accumulated gradients: gradient_accumulation_steps is off")
+        return [known.slots["accumulated"] for known in self._kc.variables.values()]
+
+    def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
+        """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.
+
+        Args:
+            var_list: the variables.
+
+        Raises:
+            NotBuiltError: the optimizer has no average of one of them.
+        """
+        if self.use_ema:
+            averaged = [v for v in var_list if not isinstance(self._state_of(v).rule, Overwritten)]
+            for variable, average in [(v, self.get_slot(v, "average")) for v in averaged]:
+                self._write(variable, self._copy(self._read(average)))
+
+    def swap_averages(self, var_list: Optional[Iterable[Any]] = None) -> Any:
+        """Exchanges variables with their moving averages: to evaluate, and once more to go on training.
+
+        A step between the two would train the averages. A variable narrower than float32 rounds its average,
+        which is kept in float32, to its own precision.
+
+        Args:
+            var_list: the variables; all that the optimizer was built on by default (in a TensorFlow 1 graph,
+                those of that graph).
+
+        Returns:
+            In a TensorFlow 1 graph the operation to run, else None.
+
+        Raises:
+            HyperparameterError: `use_ema` is off.
+            NotBuiltError: the optimizer has no average of one of them, or of any.
+        """
+        name = type(self).__name__
+        if not self.use_ema:
+            raise HyperparameterError(
+                "{0}.swap_averages(): there are no averages. Make the optimizer with "
+                "use_ema=True.".format(name)
+            )
+        if var_list is None:
+            var_list = [known.variable for known in self._kc.variables.values() if self._is_here(known)]
+            if not var_list:
+                raise NotBuiltError(
+                    "{}.swap_averages(): there are no averages yet. They are made with the first step, or by "
+                    "build(variables).".format(name)
+                )
+        averaged = [v for v in var_list if not isinstance(self._state_of(v).rule, Overwritten)]
+        return self._exchange([(v, self.get_slot(v, "average")) for v in averaged])
+
+    def _is_here(self, known: VariableState) -> bool:
+        """Whether a variable is one of the present graph, where there are several."""
+        return True
+
+    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
+        """Exchanges the values of each pair of variables. Returns the operation, if it is one."""
+        raise NotImplementedError
