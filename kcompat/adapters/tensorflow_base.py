@@ -906,12 +906,12 @@ def _check_gradient(grad: Any, shape: Tuple[int, ...], name: str) -> None:
     """Raises GradientError if a gradient can't be that of a variable of this shape."""
     sparse = isinstance(grad, tf.IndexedSlices)
     which = "The {}gradient of {!r}".format("sparse " if sparse else "", name)
-    if not grad.dtype.is_floating:
-        raise GradientError("{} has dtype {}; expected a floating one.".format(which, grad.dtype.name))
     values = grad.values if sparse else grad
-    _check_graph(values, which)
+    _check_graph(values, which)  # first: on TensorFlow 2.13 a lost function's tensor does not even have a dtype
     if sparse:
         _check_graph(grad.indices, which)
+    if not values.dtype.is_floating:
+        raise GradientError("{} has dtype {}; expected a floating one.".format(which, values.dtype.name))
     expected = tf.TensorShape((None, *shape[1:]) if sparse else shape)
     if (sparse and not shape) or not values.shape.is_compatible_with(expected):
         raise GradientError(
