@@ -348,7 +348,30 @@ class UpdateRule:
         """
         return self
 
+    def swap(
+        self, xp: Any, param: Any, slots: Mapping[str, Any], hyper: Any, averaged: bool
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        """Optional: exchanges the parameter that trains with the average to evaluate, or back.
+
+        For rules that keep an average of each parameter; `optimizer.swap_averages()` calls it.
+
+        Args:
+            xp: the array namespace.
+            param, slots, hyper: as in `update`.
+            averaged: True if the parameter is the one that trains and its average is asked for; False if it
+                is the average and what trains is to come back.
+
+        Returns:
+            The parameter and all slots, those of other rules as they were given.
+        """
+        return param, slots
+
     # What everybody else uses.
+
+    @property
+    def has_averages(self) -> bool:
+        """Whether `swap` does anything, here or in a rule inside."""
+        return type(self).swap is not UpdateRule.swap
 
     @property
     def needs_all(self) -> bool:

@@ -55,3 +55,8 @@ class ExponentialMovingAverage(Transform):
             due = xp.remainder(done + 1, float(self.ema_overwrite_frequency)) == 0
             param = xp.where(due, average, param)
         return param, {**new, "average": average}
+
+    def swap(
+        self, xp: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, averaged: bool
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return slots["average"], {**slots, "average": param}

@@ -57,6 +57,10 @@ class Transform(UpdateRule):
         return self.inner.needs_all
 
     @property
+    def has_averages(self) -> bool:
+        return type(self).swap is not Transform.swap or self.inner.has_averages
+
+    @property
     def prepared(self) -> bool:
         """Whether `prepare` has been through this transform when `update` is called.
 
@@ -102,6 +106,11 @@ class Transform(UpdateRule):
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
         return self.inner.update(xp, grad, param, slots, hyper.inner, step)
+
+    def swap(
+        self, xp: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, averaged: bool
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return self.inner.swap(xp, param, slots, hyper.inner, averaged)
 
     def for_variable(self, name: str, shape: Tuple[int, ...]) -> UpdateRule:
         inner = self.inner.for_variable(name, shape)
