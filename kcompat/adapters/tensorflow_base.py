@@ -907,7 +907,7 @@ def _check_gradient(grad: Any, shape: Tuple[int, ...], name: str) -> None:
     sparse = isinstance(grad, tf.IndexedSlices)
     which = "The {}gradient of {!r}".format("sparse " if sparse else "", name)
     values = grad.values if sparse else grad
-    _check_graph(values, which)  # first: on TensorFlow 2.13 a lost function's tensor does not even have a dtype
+    _check_graph(values, which)  # first: on TensorFlow 2.13 a lost tensor has not even a dtype
     if sparse:
         _check_graph(grad.indices, which)
     if not values.dtype.is_floating:
