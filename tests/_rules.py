@@ -101,3 +101,17 @@ class ByName(kcompat.UpdateRule):
 
     def update(self, xp, grad, param, slots, hyper, step):
         return param - hyper.learning_rate * grad, {}
+
+
+class Previous(kcompat.UpdateRule):
+    """Heavy ball as Polyak wrote it: the new slot is the old parameter itself, not something computed."""
+
+    learning_rate = kcompat.Hyper(0.1)
+    momentum = kcompat.Hyper(0.5)
+
+    def init(self, xp, param):
+        return {"previous": param, "before": param}
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        push = hyper.momentum * (param - slots["previous"])
+        return param - hyper.learning_rate * grad + push, {"previous": param, "before": slots["previous"]}

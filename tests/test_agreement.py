@@ -17,7 +17,7 @@ from _modes import (
     starting_values,
     varied_gradients,
 )
-from _rules import ByName, Distance, Factored, LazyMomentum, SignMomentum
+from _rules import ByName, Distance, Factored, LazyMomentum, Previous, SignMomentum
 
 import kcompat
 from kcompat import rules
@@ -41,6 +41,7 @@ RULES = {
     "lazy_momentum": LazyMomentum(0.02),
     "distance": Distance(0.1),
     "by_name": ByName(0.02),
+    "previous": Previous(0.02),
 }
 
 BASES = {
@@ -125,9 +126,7 @@ def test_float64_agrees_to_1e_12(api, mode, name):
 def test_float32_and_float64_variables_together(api, mode):
     shapes = [(3, 2), (2, 2)]
     params = [p.astype(d) for p, d in zip(starting_values(shapes), ("float32", "float64"))]
-    gradients = [
-        [g.astype(p.dtype) for g, p in zip(row, params)] for row in varied_gradients(shapes, STEPS)
-    ]
+    gradients = [[g.astype(p.dtype) for g, p in zip(row, params)] for row in varied_gradients(shapes, STEPS)]
     rule = rules.Adam(0.02)
     result = run(api, mode, rule, params, gradients, global_clipnorm=1.0)
     expected, _ = reference(rule, params, gradients, global_clipnorm=1.0)

@@ -58,8 +58,10 @@ class Keras3ArraysAdapter(Keras3Base):
     def _plan_slots(self, known: VariableState) -> Dict[str, Tuple[Callable[[], Any], bool]]:
         variable, xp, rule = known.variable, known.xp, known.rule
         param = xp.wrap(self._cast(self._read(variable), xp.compute_dtype))
+        # Copies: a slot may start as the parameter itself, and two variables must not hold one array.
         slots = {
-            name: xp.unwrap(value) for name, value in check_slots(rule, xp, rule.init(xp, param)).items()
+            name: self._copy(xp.unwrap(value))
+            for name, value in check_slots(rule, xp, rule.init(xp, param)).items()
         }
         same_dtype = self._dtype_name(variable) == keras.backend.standardize_dtype(xp.compute_dtype)
         return {
@@ -252,12 +254,6 @@ class Keras3ArraysAdapter(Keras3Base):
         self._iterations.assign_add(1)
         if global_step is not None:
             global_step.assign_add(1)
-
-    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
-        values = [(self._copy(self._read(left)), self._copy(self._read(right))) for left, right in pairs]
-        for (left, right), (of_left, of_right) in zip(pairs, values):
-            self._write(left, of_right)
-            self._write(right, of_left)
 
     # Gradients.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Dict, Iterable, List, Sequence, Set, Tuple
+from typing import Any, Callable, Iterable, List, Sequence, Set, Tuple
 
 import jax
 import jax.numpy as jnp
@@ -91,11 +90,6 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
             seen.add(id(value))
         return settled
 
-    def _plan_slots(self, known: VariableState) -> Dict[str, Tuple[Callable[[], Any], bool]]:
-        # Copies, for the same reason: a slot may start as the parameter itself.
-        planned = super()._plan_slots(known)
-        return {name: (functools.partial(_copied, each), like) for name, (each, like) in planned.items()}
-
     def _build(self, variables: Iterable[Any], restoring: bool = False) -> None:
         variables = list(variables)
         new = [v for v in variables if self._variable_key(v) not in self._kc.variables]
@@ -157,7 +151,3 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
             return found
 
         return jax.grad(value)([self._native(variable) for variable in variables])
-
-
-def _copied(initial: Callable[[], Any]) -> Any:
-    return jnp.array(initial(), copy=True)

@@ -73,8 +73,8 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
         return array.clone()
 
     @torch.no_grad()
-    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
-        super()._exchange(pairs)
+    def _swap(self, variables: Sequence[Tuple[Any, VariableState]], averaged: bool) -> Any:
+        super()._swap(variables, averaged)
 
     @torch.no_grad()
     def finalize_variable_values(self, var_list: Any) -> None:

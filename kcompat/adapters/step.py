@@ -356,8 +356,7 @@ class StepAdapter(Adapter):
     def _scalars(self, namespaces_: Iterable[Any], done: Any) -> Dict[Any, Dict[Tuple[int, str], Any]]:
         """The hyperparameters of this step for each namespace, as `hyper_values` wants them."""
         values = {
-            (id(hyper.rule), hyper.name): self._hyper_value(hyper, done)
-            for hyper in self._kc.hypers.values()
+            (id(hyper.rule), hyper.name): self._hyper_value(hyper, done) for hyper in self._kc.hypers.values()
         }
         return {xp: {key: xp.scalar(value) for key, value in values.items()} for xp in set(namespaces_)}
 
@@ -589,28 +588,30 @@ class StepAdapter(Adapter):
             for variable, average in [(v, self.get_slot(v, "average")) for v in averaged]:
                 self._write(variable, self._copy(self._read(average)))
 
-    def swap_averages(self, var_list: Optional[Iterable[Any]] = None) -> Any:
-        """Exchanges variables with their moving averages: to evaluate, and once more to go on training.
+    def swap_averages(self, var_list: Optional[Iterable[Any]] = None, back: bool = False) -> Any:
+        """Exchanges variables with their averages to evaluate, and again, with `back`, to go on training.
 
         A step between the two would train the averages. A variable narrower than float32 rounds its average,
-        which is kept in float32, to its own precision.
+        which is kept in float32, to its own precision. With `use_ema` the way back is the same exchange.
 
         Args:
             var_list: the variables; all that the optimizer was built on by default (in a TensorFlow 1 graph,
                 those of that graph).
+            back: whether the variables hold their averages, and what trains is to come back.
 
         Returns:
             In a TensorFlow 1 graph the operation to run, else None.
 
         Raises:
-            HyperparameterError: `use_ema` is off.
+            HyperparameterError: neither `use_ema` nor the rule keeps averages.
             NotBuiltError: the optimizer has no average of one of them, or of any.
         """
         name = type(self).__name__
-        if not self.use_ema:
+        if not self._kc.root.has_averages:
             raise HyperparameterError(
-                "{0}.swap_averages(): there are no averages. Make the optimizer with "
-                "use_ema=True.".format(name)
+                "{0}.swap_averages(): there are no averages. Make the optimizer with use_ema=True.".format(
+                    name
+                )
             )
         if var_list is None:
             var_list = [known.variable for known in self._kc.variables.values() if self._is_here(known)]
@@ -619,13 +620,40 @@ class StepAdapter(Adapter):
                     "{}.swap_averages(): there are no averages yet. They are made with the first step, or by "
                     "build(variables).".format(name)
                 )
-        averaged = [v for v in var_list if not isinstance(self._state_of(v).rule, Overwritten)]
-        return self._exchange([(v, self.get_slot(v, "average")) for v in averaged])
+        return self._swap([(variable, self._state_of(variable)) for variable in var_list], not back)
 
     def _is_here(self, known: VariableState) -> bool:
         """Whether a variable is one of the present graph, where there are several."""
         return True
 
-    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
-        """Exchanges the values of each pair of variables. Returns the operation, if it is one."""
-        raise NotImplementedError
+    def _swap(self, variables: Sequence[Tuple[Any, VariableState]], averaged: bool) -> Any:
+        """Runs the rule's `swap` on each variable and writes the results. Returns the operation, if any."""
+        scalars = self._scalars([known.xp for _, known in variables], self._steps_done()[0])
+        values: List[Tuple[Any, Any]] = []
+        for variable, known in variables:
+            hyper = hyper_values(known.rule, scalars[known.xp], known.xp)
+            values += self._settled(self._swapped(variable, known, hyper, averaged))
+        with self._after([value for _, value in values] if self._must_order() else ()):
+            return self._together([self._write(target, value) for target, value in values])
+
+    def _swapped(
+        self, variable: Any, known: VariableState, hyper: Any, averaged: bool
+    ) -> List[Tuple[Any, Any]]:
+        """Runs the rule's `swap` on one variable: (the variable or slot, its new value) where that is new."""
+        xp = known.xp
+        targets = {"": variable, **known.slots}
+        old = {
+            name: xp.wrap(self._copy(self._cast(self._read(target), xp.compute_dtype)))
+            for name, target in targets.items()
+        }
+        slots = MappingProxyType({name: value for name, value in old.items() if name})
+        param, new_slots = check_result(
+            known.rule, xp, old[""], slots, known.rule.swap(xp, old[""], slots, hyper, averaged)
+        )
+        new = {"": param, **new_slots}
+        arrays = [(target, xp.unwrap(new[name]), xp.unwrap(old[name])) for name, target in targets.items()]
+        return [(target, value) for target, value, before in arrays if value is not before]
+
+    def _together(self, writes: Sequence[Any]) -> Any:
+        """One operation out of several, where writing is an operation."""
+        return None

@@ -175,8 +175,7 @@ class TensorFlowAdapter(StepAdapter):
                 return xp.unwrap(slots()[name])
 
         return {
-            name: (functools.partial(initial, name), same_dtype and shapes[name] == shape)
-            for name in shapes
+            name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
 
     def _initial_param(self, variable: Any) -> Any:
@@ -290,9 +289,7 @@ class TensorFlowAdapter(StepAdapter):
         except tf.errors.FailedPreconditionError as error:
             raise HyperparameterError(
                 "Setting {}.{}: it has not been initialized in this session, and initializing it would undo "
-                "what is set now. Initialize the variables first.".format(
-                    type(self).__name__, native.op.name
-                )
+                "what is set now. Initialize the variables first.".format(type(self).__name__, native.op.name)
             ) from error
         native.load(number, session)
 
@@ -699,21 +696,17 @@ class TensorFlowAdapter(StepAdapter):
 
     swap_averages = _no_autograph(StepAdapter.swap_averages)
 
-    def _exchange(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
-        # Through another buffer: what is read of a reference variable is that variable, not a copy.
-        values = [
-            tf.reverse(tf.stack([tf.cast(self._native(each).read_value(), dtype) for each in pair]), [0])
-            for pair, dtype in [(pair, tf.as_dtype(pair[1].dtype).base_dtype) for pair in pairs]
-        ]
-        with self._after(values if self._must_order() else ()):
-            writes = [
-                self._write(target, value)
-                for pair, both in zip(pairs, values)
-                for target, value in zip(pair, tf.unstack(both))
-            ]
+    def _together(self, writes: Sequence[Any]) -> Any:
         if tf.executing_eagerly():
             return None
         return tf.group(*[_operation(write) for write in writes])
+
+    def _settled(self, values: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
+        # What is read of a reference variable is that variable, not a copy: a rule that keeps the old
+        # parameter in a slot would find the new one there.
+        if not self._must_order() or not self.takes_reference_variables:
+            return values
+        return [(target, _copied(value) if _is_reference(value) else value) for target, value in values]
 
     def _is_here(self, known: VariableState) -> bool:
         """Whether a variable is one of the present graph, or of eager mode where that is on."""
@@ -900,6 +893,33 @@ def _assert_rows(indices: Any, count: int, name: str) -> Any:
         [tf.cast(limit, tf.int32) for limit in limits],
         name=_scope("row_out_of_range_in_the_sparse_gradient_of_{}_min_max_rows".format(name)),
     )
+
+
+# Operations whose result may be their input's memory.
+_SAME_MEMORY = (
+    "Identity",
+    "StopGradient",
+    "Reshape",
+    "Squeeze",
+    "ExpandDims",
+    "Cast",
+    "EnsureShape",
+    "Snapshot",
+)
+
+
+def _is_reference(tensor: Any) -> bool:
+    """Whether a tensor of a graph is the memory of a reference variable."""
+    operation = tensor.op
+    while operation.type in _SAME_MEMORY:
+        tensor = operation.inputs[0]
+        operation = tensor.op
+    return str(tensor.dtype.name).endswith("_ref")
+
+
+def _copied(tensor: Any) -> Any:
+    """The tensor in memory of its own. Graph optimizers see through anything simpler."""
+    return tf.unstack(tf.reverse(tf.stack([tensor, tensor]), [0]))[0]
 
 
 def _check_gradient(grad: Any, shape: Tuple[int, ...], name: str) -> None:
