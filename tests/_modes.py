@@ -239,9 +239,7 @@ def varied_gradients(shapes, steps, seed=0, dtype="float32", sparse=(), rows=4):
             if i in sparse:
                 indices = random.randint(0, shape[0], rows)
                 indices[-1] = indices[0]  # always a duplicate
-                row.append(
-                    ((random.randn(rows, *shape[1:]) * size).astype(dtype), indices.astype("int64"))
-                )
+                row.append(((random.randn(rows, *shape[1:]) * size).astype(dtype), indices.astype("int64")))
             else:
                 row.append(np.asarray(random.randn(*shape) * size, dtype))
         out.append(row)
@@ -261,6 +259,12 @@ def assert_agree(result, expected, rtol=1e-5, atol=1e-6):
         np.testing.assert_allclose(got, want, rtol=rtol, atol=atol, err_msg="parameter {}".format(i))
     for i, (got, want) in enumerate(zip(result.slots, slots)):
         for name in want:
+            # TensorFlow's kernels take 1 - beta_2 in float32, which for 0.999 is off by 1.3e-5.
+            kernel = name in ("v", "vhat") and got[name].dtype == np.float32
             np.testing.assert_allclose(
-                got[name], want[name], rtol=rtol, atol=atol, err_msg="slot {} of parameter {}".format(name, i)
+                got[name],
+                want[name],
+                rtol=max(rtol, 2e-5) if kernel else rtol,
+                atol=atol,
+                err_msg="slot {} of parameter {}".format(name, i),
             )

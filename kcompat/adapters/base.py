@@ -80,9 +80,12 @@ class HyperState:
 
 
 class VariableState:
-    """What an optimizer keeps for one variable: its rule, its slots (host variables) and its namespace."""
+    """What an optimizer keeps for one variable: its rule, its slots (host variables) and its namespace.
 
-    __slots__ = ("checked", "name", "rule", "slots", "variable", "xp")
+    `way` is how it is updated, once that has been found out (`plan.Way`).
+    """
+
+    __slots__ = ("checked", "name", "rule", "slots", "variable", "way", "xp")
 
     def __init__(self, variable: Any, name: str, rule: UpdateRule, xp: Any) -> None:
         self.variable = variable
@@ -91,6 +94,7 @@ class VariableState:
         self.xp = xp
         self.slots: Dict[str, Any] = {}
         self.checked = False
+        self.way: Any = None
 
 
 class Excluded:
@@ -158,6 +162,8 @@ class OptimizerState:
         # Weights that Keras 3 has set before the optimizer was built.
         self.waiting_weights: Optional[List[Any]] = None
         self.traced = False
+        # In a step: the scalar arguments of kernels, worked out once for all variables.
+        self.kernel_scalars: Dict[Any, Any] = {}
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False

@@ -18,6 +18,7 @@ from ..errors import GradientError, HyperparameterError, NotBuiltError
 from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
+from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, the_rule
 
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
 # 0.999 is 1, and a second moment that is kept in it freezes.
@@ -395,7 +396,7 @@ class StepAdapter(Adapter):
         if self._runs_at_once():
             # What a rule can't do with a variable must be told before another variable has been written.
             for variable, each, gradient, hyper in todo:
-                if not each.checked:
+                if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
         for variable, each, gradient, hyper in todo:
@@ -501,6 +502,35 @@ class StepAdapter(Adapter):
             with self._after(writes if ordered else ()):
                 writes.append(self._write(variable, constraint(self._read(variable))))
         return writes
+
+    def _way_of(self, known: VariableState) -> Way:
+        """How a variable is updated."""
+        if known.way is None:
+            plain = choice() == PLAIN
+            known.way = the_rule() if plain else self._find_way(known)
+        way: Way = known.way
+        return way
+
+    def _find_way(self, known: VariableState) -> Way:
+        """The fastest way to update a variable."""
+        return no_kernel(type(known.rule).__name__)
+
+    def plan(self) -> Plan:
+        """How each variable is updated: by a fused kernel of the framework, or by the rule's operations.
+
+        The environment variable KCOMPAT_PLAN=plain, read when an optimizer meets a variable, leaves kernels
+        out.
+
+        Returns:
+            One `PlanLine` (variable, shape, dtype, path, why) for each variable that the optimizer has been
+            built on; `print` shows a table.
+        """
+        lines = []
+        for known in self._kc.variables.values():
+            way = self._way_of(known)
+            shape, dtype = self._shape(known.variable), self._dtype_name(known.variable)
+            lines.append(PlanLine(known.name, shape, dtype, way.path, way.why))
+        return Plan(lines)
 
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         """A value in a variable's own dtype."""

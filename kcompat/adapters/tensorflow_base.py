@@ -25,6 +25,8 @@ from ..rule import hyper_values
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .hosts_saving import loading_saved_model
+from .kernels_tensorflow import Chain, Kernel, kernel_of
+from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
 v1 = tf.compat.v1
@@ -469,6 +471,112 @@ class TensorFlowAdapter(StepAdapter):
         summed = v1.unsorted_segment_sum(values, position, tf.shape(rows)[0])
         summed.set_shape((None, *shape[1:]))
         return Gradient(xp.wrap(summed), rows, [*checks, summed])
+
+    # Kernels.
+
+    def _find_way(self, known: VariableState) -> Way:
+        chain = Chain(known.rule)
+        kernel = kernel_of(chain.inside)
+        if kernel is None:
+            return no_kernel(type(chain.inside).__name__)
+        native = self._native(known.variable)
+        if known.xp.compute_dtype != native.dtype.base_dtype:
+            return the_rule("the variable is narrower than what its rule is computed in")
+        if getattr(known.variable, "constraint", None) is not None:
+            return the_rule("the variable has a constraint")
+        if set(known.slots) != set(kernel.slots.values()):
+            return the_rule("the transforms around it keep state")
+        if any(
+            hasattr(self._native(slot), "handle") != hasattr(native, "handle")
+            for slot in known.slots.values()
+        ):
+            return the_rule("of the variable and its slots, some are reference variables and others are not")
+        if kernel.of(native) is None:
+            return the_rule("TensorFlow has no kernel {} for reference variables".format(kernel.name))
+        kind = "ResourceApply" if hasattr(native, "handle") else "Apply"
+        why = "it computes {}".format(type(chain.inside).__name__)
+        if not kernel.xla:
+            why += "; in a tf.function, which XLA may compile without it, the rule"
+        return Way("kernel " + kind + kernel.name, why, kernel, None if chain.is_bare else chain)
+
+    def _update_all(self, *args: Any, **kwargs: Any) -> List[Any]:
+        self._kc.kernel_scalars = {}
+        try:
+            return super()._update_all(*args, **kwargs)
+        finally:
+            self._kc.kernel_scalars = {}
+
+    def _update(
+        self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
+    ) -> List[Any]:
+        kernel = self._way_of(known).kernel
+        if kernel is not None and gradient.rows is None and not self._has_strategy():
+            if kernel.xla or not _in_function():
+                done = self._run_kernel(kernel, variable, known, gradient.array, hyper, step, ordered)
+                if done is not None:
+                    return done
+        return super()._update(variable, known, gradient, hyper, step, ordered)
+
+    def _run_kernel(
+        self,
+        kernel: Kernel,
+        variable: Any,
+        known: VariableState,
+        grad: Any,
+        hyper: Any,
+        step: Any,
+        ordered: bool,
+    ) -> Optional[List[Any]]:
+        """Updates one variable by a kernel. Returns what writes, or None if a transform does not allow it."""
+        xp, param, step = known.xp, None, known.xp.scalar(step)
+        if known.way.chain is not None:
+            before = xp.wrap(self._read(variable))
+            found = known.way.chain.run(xp, grad, before, hyper, step)
+            if found is None:
+                known.way = the_rule("the transforms around it change more than what it is given")
+                return None
+            grad, after, hyper, step = found
+            param = None if after is before else after
+            # A value that is still held makes the kernel copy the variable.
+            del before, after, found
+        if kernel.decays:
+            rest = 1 - hyper.weight_decay * hyper.learning_rate
+            known_rest = xp.weak_value(rest)
+            if not (isinstance(known_rest, float) and known_rest == 1.0):
+                param = (xp.wrap(self._read(variable)) if param is None else param) * rest
+        scalars = self._kernel_scalars(kernel, xp, hyper, step)
+        writes = []
+        if param is not None:
+            writes.append(self._write(variable, xp.unwrap(param)))
+            del param
+        with self._after(writes if ordered else ()):
+            targets = {"var": variable, **{name: known.slots[slot] for name, slot in kernel.slots.items()}}
+            natives = {name: self._native(target) for name, target in targets.items()}
+            operation = kernel.of(natives["var"])
+            handles = {
+                name: native.handle if hasattr(native, "handle") else native._ref()
+                for name, native in natives.items()
+            }
+            handles[kernel.gradient] = xp.unwrap(grad)
+            writes.append(operation(**handles, **scalars, **kernel.attributes))
+        return writes
+
+    def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+        """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule."""
+        key = id(hyper), id(kernel)
+        made = self._kc.kernel_scalars
+        if key not in made:
+            dtype = xp.compute_dtype
+            values = kernel.scalars(xp, hyper, step)
+            made[key] = (
+                hyper,
+                {
+                    name: tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
+                    for name, value in values.items()
+                },
+            )
+        scalars: Dict[str, Any] = made[key][1]
+        return scalars
 
     def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
         """Counts the step, after everything was written."""

@@ -463,6 +463,10 @@ class Namespace:
             "the functions and operators of xp" % _what(obj)
         )
 
+    def weak_value(self, scalar: Array) -> Any:
+        """What a weak scalar holds: a Python float where it is known now, else a 0-d float64 array."""
+        return self._own(scalar)._raw
+
     def scalar(self, value: Any) -> Array:
         """A weak scalar of a Python or NumPy number, or a 0-d backend array or variable.
 

@@ -1,0 +1,205 @@
+"""TensorFlow's fused kernels: one operation that takes a whole step of a rule, in place.
+
+A kernel is used where it has exactly the rule's semantics, and where nothing but the gradient, the
+hyperparameters and the parameter before the step is changed by the transforms around the rule. A rule
+without a kernel is never wrong, only slower.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
+
+import tensorflow as tf
+
+from .. import rules
+from ..rule import UpdateRule
+from ..transforms.base import Transform
+
+
+def _operations() -> Callable[[str], Any]:
+    raw = getattr(tf, "raw_ops", None)
+    if raw is not None:
+        return lambda name: getattr(raw, name, None)
+    # TensorFlow 1.13 has them under private names only.
+    from tensorflow.python.training import gen_training_ops
+
+    def find(name: str) -> Any:
+        snake = "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+        return getattr(gen_training_ops, snake, None)
+
+    return find
+
+
+_operation = _operations()
+
+
+class Kernel:
+    """One fused operation.
+
+    Attributes:
+        name: what TensorFlow calls it, without "ResourceApply".
+        slots: the operation's argument -> the rule's slot.
+        scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
+            or float64 tensors.
+        attributes: further arguments.
+        decays: whether the parameter loses weight_decay * learning_rate of itself first.
+        xla: whether XLA has it too, which may compile any tf.function.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        slots: Mapping[str, str],
+        scalars: Callable[[Any, Any, Any], Dict[str, Any]],
+        gradient: str = "grad",
+        attributes: Optional[Mapping[str, Any]] = None,
+        decays: bool = False,
+        xla: bool = True,
+    ) -> None:
+        self.name = name
+        self.slots = dict(slots)
+        self.scalars = scalars
+        self.gradient = gradient
+        self.attributes = dict(attributes or {})
+        self.decays = decays
+        self.xla = xla
+        self.resource = _operation("ResourceApply" + name)
+        self.reference = _operation("Apply" + name)  # None for some
+
+    def of(self, native: Any) -> Any:
+        """The operation for a variable, or None if there is none."""
+        return self.resource if hasattr(native, "handle") else self.reference
+
+
+def _rounded(value: Any, dtype: Any) -> Any:
+    """A number as it is in a dtype, in float64."""
+    if isinstance(value, float):
+        return float(dtype.as_numpy_dtype(value))
+    return tf.cast(tf.cast(value, dtype), tf.float64)
+
+
+def _no_momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    return {"alpha": xp.weak_value(hyper.learning_rate)}
+
+
+def _momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    return {"lr": xp.weak_value(hyper.learning_rate), "momentum": xp.weak_value(hyper.momentum)}
+
+
+def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
+    # are those of the same rounded betas, so that the error is in the second moment only, not in the
+    # parameter. The kernel's own corrections, in that dtype too, are switched off by powers of 0.
+    beta_1 = _rounded(xp.weak_value(hyper.beta_1), xp.compute_dtype)
+    beta_2 = _rounded(xp.weak_value(hyper.beta_2), xp.compute_dtype)
+    t = xp.weak_value(step)
+    rate = xp.weak_value(hyper.learning_rate) * (1 - beta_2**t) ** 0.5 / (1 - beta_1**t)
+    return {
+        "beta1_power": 0.0,
+        "beta2_power": 0.0,
+        "lr": rate,
+        "beta1": beta_1,
+        "beta2": beta_2,
+        "epsilon": xp.weak_value(hyper.epsilon),
+    }
+
+
+def _for_sgd(rule: Any) -> Kernel:
+    if not rule.has_velocity:
+        return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
+    # The operation called Momentum keeps the learning rate out of the velocity.
+    nesterov = {"use_nesterov": bool(rule.nesterov)}
+    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
+
+
+def _for_adam(rule: Any) -> Kernel:
+    decays = "weight_decay" in type(rule).hypers
+    if rule.amsgrad:
+        slots = {"m": "m", "v": "v", "vhat": "vhat"}
+        return Kernel("AdamWithAmsgrad", slots, _adam, decays=decays, xla=False)
+    return Kernel("Adam", {"m": "m", "v": "v"}, _adam, decays=decays)
+
+
+_MADE: Dict[Any, Kernel] = {}
+_KERNELS: Dict[str, Callable[[Any], Kernel]] = {"SGD": _for_sgd, "Adam": _for_adam, "AdamW": _for_adam}
+
+
+def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, or None. A subclass may do anything: none for that."""
+    name = type(rule).__name__
+    if name not in _KERNELS or name not in rules.CATALOGUE or type(rule) is not getattr(rules, name):
+        return None
+    kernel = _KERNELS[name](rule)
+    # One object for all rules that it computes: its scalars are worked out once for them.
+    return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)
+
+
+# The transforms around a rule.
+
+
+class _SlotsAreRead(Exception):
+    """A transform looked at slots, which are not read where a kernel is to run."""
+
+
+class _Unread(Mapping[str, Any]):
+    """Stands for the slots: whoever looks at them can't be around a kernel."""
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise _SlotsAreRead
+
+    def __iter__(self) -> Iterator[str]:
+        raise _SlotsAreRead
+
+    def __len__(self) -> NoReturn:
+        raise _SlotsAreRead
+
+
+class _Seen(UpdateRule):
+    """In a rule's place inside its transforms: takes down what they hand to it, and changes nothing."""
+
+    def _after_init(self) -> None:
+        object.__setattr__(self, "calls", [])
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        calls: List[Any] = self.calls  # type: ignore[attr-defined]
+        calls.append((grad, param, hyper, step))
+        return param, slots
+
+
+class Chain:
+    """The transforms of one variable's rule, around a kernel in place of the rule inside."""
+
+    def __init__(self, rule: UpdateRule) -> None:
+        self._seen = _Seen()
+        self._around = self._with_seen(rule)
+        inside = rule
+        while isinstance(inside, Transform):
+            inside = inside.inner
+        self.inside = inside
+        self.is_bare = inside is rule
+
+    def _with_seen(self, rule: UpdateRule) -> UpdateRule:
+        return rule.around(self._with_seen(rule.inner)) if isinstance(rule, Transform) else self._seen
+
+    def run(
+        self, xp: Any, grad: Any, param: Any, hyper: Any, step: Any
+    ) -> Optional[Tuple[Any, Any, Any, Any]]:
+        """What the rule inside is given: gradient, parameter, hyperparameters and step.
+
+        Returns:
+            None if the transforms do more than that: they use slots, or change the rule's result.
+        """
+        calls: List[Any] = self._seen.calls  # type: ignore[attr-defined]
+        slots = _Unread()
+        try:
+            result = self._around.update(xp, grad, param, slots, hyper, step)
+            if len(calls) != 1 or result[0] is not calls[0][1] or result[1] is not slots:
+                return None
+            found: Tuple[Any, Any, Any, Any] = calls[0]
+            return found
+        except _SlotsAreRead:
+            return None
+        finally:
+            del calls[:]
