@@ -1,6 +1,7 @@
 """Optimizers, models and variables of several Keras in one process: right, or refused with what to do."""
 
 import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -35,8 +36,16 @@ def _found():
         return {}  # TensorFlow 1: standalone Keras beside it has graphs and sessions of its own
     found = {_root(tf.keras.Model): tf.keras}
     for name in ("keras", "tf_keras"):
-        if importlib.util.find_spec(name) is not None:
-            found.setdefault(name, importlib.import_module(name))
+        if name in found or importlib.util.find_spec(name) is None:
+            continue
+        # Keras 2.15 and tf_keras 2.15 overwrite each other's loaders once both are imported, so that neither
+        # loads a model any more (SavedModel raises, .keras hangs), whatever its optimizer.
+        if "tf_keras" in found:
+            from importlib.metadata import version
+
+            if version(name).startswith("2."):
+                continue
+        found[name] = importlib.import_module(name)
     return found
 
 

@@ -82,14 +82,15 @@ class HyperState:
 class VariableState:
     """What an optimizer keeps for one variable: its rule, its slots (host variables) and its namespace.
 
-    `way` is how it is updated, once that has been found out (`plan.Way`).
+    `shape` is that of the variable; `way` is how it is updated, once that has been found out (`plan.Way`).
     """
 
-    __slots__ = ("checked", "name", "rule", "slots", "variable", "way", "xp")
+    __slots__ = ("checked", "name", "rule", "shape", "slots", "variable", "way", "xp")
 
-    def __init__(self, variable: Any, name: str, rule: UpdateRule, xp: Any) -> None:
+    def __init__(self, variable: Any, name: str, shape: Tuple[int, ...], rule: UpdateRule, xp: Any) -> None:
         self.variable = variable
         self.name = name
+        self.shape = shape
         self.rule = rule
         self.xp = xp
         self.slots: Dict[str, Any] = {}
@@ -162,8 +163,8 @@ class OptimizerState:
         # Weights that Keras 3 has set before the optimizer was built.
         self.waiting_weights: Optional[List[Any]] = None
         self.traced = False
-        # In a step: the scalar arguments of kernels, worked out once for all variables.
-        self.kernel_scalars: Dict[Any, Any] = {}
+        # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
+        self.kernel_scalars: Optional[Dict[Any, Any]] = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False
@@ -243,8 +244,9 @@ class Adapter(Saving):
         for name in base_arguments:
             if name not in names:
                 raise UnknownArgumentError(
-                    "optimizer() has no argument {!r}; it has {}. Hyperparameters go to the "
-                    "rule.{}".format(name, ", ".join(names), nearest(name, names))
+                    "optimizer() has no argument {!r}; it has {}. Hyperparameters go to the rule.{}".format(
+                        name, ", ".join(names), nearest(name, names)
+                    )
                 )
         self = cls.__new__(cls)
         self._set_up(rule, base_arguments)
@@ -356,9 +358,7 @@ class Adapter(Saving):
         if before != after:
             raise HyperparameterError(
                 "{}.{} = {!r}: with this value the rule keeps the slots {} instead of {}. Make a new "
-                "optimizer.".format(
-                    type(self).__name__, hyper.name, value, _listed(after), _listed(before)
-                )
+                "optimizer.".format(type(self).__name__, hyper.name, value, _listed(after), _listed(before))
             )
 
     @property
@@ -444,8 +444,9 @@ class Adapter(Saving):
         if self._kc.ready and not (value is None and name not in self._kc.attributes):
             if value is None:
                 raise HyperparameterError(
-                    "{}.{} = None: it can't be taken away once the optimizer is made. Make a new "
-                    "one.".format(type(self).__name__, name)
+                    "{}.{} = None: it can't be taken away once the optimizer is made. Make a new one.".format(
+                        type(self).__name__, name
+                    )
                 )
             self._set_hyper_source(name, value)
 

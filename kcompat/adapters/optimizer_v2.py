@@ -90,10 +90,9 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
                 trainable=False,
             )
 
-    def __getattribute__(self, name: str) -> Any:
-        # OptimizerV2's own answers for a hyperparameter with its float32 variable; on the other APIs, and
-        # here by way of __getattr__, it is the number.
-        return object.__getattribute__(self, name)
+    # OptimizerV2's own answers for a hyperparameter with its float32 variable; on the other APIs, and here by
+    # way of __getattr__, it is the number. (Not a function around it: that would cost every attribute.)
+    __getattribute__ = object.__getattribute__
 
     def _host_module(self) -> Any:
         """The module of OptimizerV2 itself, with the Keras backend that it uses."""

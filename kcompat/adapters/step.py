@@ -306,8 +306,9 @@ class StepAdapter(Adapter):
                 "The variable {!r} has dtype {}; expected {}.".format(name, dtype, ", ".join(_COMPUTE))
             )
         self._check_variable(variable, name)
-        rule = self._rule_for(variable, name, self._shape(variable))
-        return VariableState(variable, name, rule, namespaces.namespace(self.backend, _COMPUTE[dtype]))
+        shape = self._shape(variable)
+        rule = self._rule_for(variable, name, shape)
+        return VariableState(variable, name, shape, rule, namespaces.namespace(self.backend, _COMPUTE[dtype]))
 
     def _build_shared(self, xp: Any) -> None:
         root = self._kc.root
@@ -326,18 +327,20 @@ class StepAdapter(Adapter):
         if not pairs:
             raise GradientError("No variables provided: the list of gradients and variables is empty.")
         self._check_here(pairs)
-        grads, variables, seen = [], [], set()
+        grads, variables, seen, known = [], [], set(), self._kc.variables
         for grad, variable in pairs:
             if grad is None:
                 continue
-            name = self._variable_name(variable)
             key = self._variable_key(variable)
+            state = known.get(key)
+            name = self._variable_name(variable) if state is None else state.name
             if key in seen:
                 raise GradientError(
                     "The variable {!r} is in the list twice; add its gradients up.".format(name)
                 )
             seen.add(key)
-            grads.append(self._as_gradient(grad, self._shape(variable), name))
+            shape = self._shape(variable) if state is None else state.shape
+            grads.append(self._as_gradient(grad, shape, name))
             variables.append(variable)
         if not grads:
             raise GradientError(

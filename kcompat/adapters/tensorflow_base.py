@@ -451,10 +451,11 @@ class TensorFlowAdapter(StepAdapter):
 
     def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
         """A gradient as an array; of a sparse one, duplicate indices are summed."""
-        xp, shape = known.xp, self._shape(variable)
+        xp, shape = known.xp, known.shape
         if not isinstance(grad, tf.IndexedSlices):
-            checked = _with_shape(grad, shape)
-            array = xp.wrap(tf.cast(checked, xp.compute_dtype))
+            checked = grad if tf.executing_eagerly() else _with_shape(grad, shape)
+            same = checked.dtype == xp.compute_dtype
+            array = xp.wrap(checked if same else tf.cast(checked, xp.compute_dtype))
             return Gradient(array, None, () if checked is grad else (checked,))
         values = tf.cast(_with_shape(grad.values, (None, *shape[1:])), xp.compute_dtype)
         indices = _with_shape(grad.indices, (None,))
@@ -499,19 +500,29 @@ class TensorFlowAdapter(StepAdapter):
             why += "; in a tf.function, which XLA may compile without it, the rule"
         return Way("kernel " + kind + kernel.name, why, kernel, None if chain.is_bare else chain)
 
-    def _update_all(self, *args: Any, **kwargs: Any) -> List[Any]:
-        self._kc.kernel_scalars = {}
+    @contextlib.contextmanager
+    def _with_kernels(self) -> Iterator[None]:
+        """What is updated inside may be updated by kernels: nowhere under a distribution strategy."""
+        self._kc.kernel_scalars = None if self._has_strategy() else {}
         try:
-            return super()._update_all(*args, **kwargs)
+            yield
         finally:
-            self._kc.kernel_scalars = {}
+            self._kc.kernel_scalars = None
+
+    def _update_all(self, *args: Any, **kwargs: Any) -> List[Any]:
+        with self._with_kernels():
+            return super()._update_all(*args, **kwargs)
+
+    def _update_alone(self, grad: Any, variable: Any) -> List[Any]:
+        with self._with_kernels():
+            return super()._update_alone(grad, variable)
 
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
     ) -> List[Any]:
-        kernel = self._way_of(known).kernel
-        if kernel is not None and gradient.rows is None and not self._has_strategy():
-            if kernel.xla or not _in_function():
+        if gradient.rows is None and self._kc.kernel_scalars is not None:
+            kernel = self._way_of(known).kernel
+            if kernel is not None and (kernel.xla or not _in_function()):
                 done = self._run_kernel(kernel, variable, known, gradient.array, hyper, step, ordered)
                 if done is not None:
                     return done
@@ -550,21 +561,23 @@ class TensorFlowAdapter(StepAdapter):
             writes.append(self._write(variable, xp.unwrap(param)))
             del param
         with self._after(writes if ordered else ()):
-            targets = {"var": variable, **{name: known.slots[slot] for name, slot in kernel.slots.items()}}
-            natives = {name: self._native(target) for name, target in targets.items()}
-            operation = kernel.of(natives["var"])
-            handles = {
-                name: native.handle if hasattr(native, "handle") else native._ref()
-                for name, native in natives.items()
-            }
-            handles[kernel.gradient] = xp.unwrap(grad)
-            writes.append(operation(**handles, **scalars, **kernel.attributes))
+            arguments = {name: self._native(known.slots[slot]) for name, slot in kernel.slots.items()}
+            arguments["var"] = self._native(variable)
+            if hasattr(arguments["var"], "handle"):
+                operation = kernel.resource
+                arguments = {name: native.handle for name, native in arguments.items()}
+            else:
+                operation = kernel.reference
+                arguments = {name: native._ref() for name, native in arguments.items()}
+            arguments[kernel.gradient] = xp.unwrap(grad)
+            writes.append(operation(**arguments, **scalars, **kernel.attributes))
         return writes
 
     def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
         """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule."""
         key = id(hyper), id(kernel)
         made = self._kc.kernel_scalars
+        assert made is not None
         if key not in made:
             dtype = xp.compute_dtype
             values = kernel.scalars(xp, hyper, step)
@@ -637,7 +650,7 @@ class TensorFlowAdapter(StepAdapter):
             def update(local: Any, array: Any, row: Any, *slots: Any, known: VariableState = known) -> Any:
                 xp = known.xp
                 done, step = self._steps_done()
-                replica = VariableState(local, known.name, known.rule, xp)
+                replica = VariableState(local, known.name, known.shape, known.rule, xp)
                 replica.slots = dict(zip(known.slots, slots))
                 hyper = hyper_values(known.rule, self._scalars([xp], done)[xp], xp)
                 written = self._update(
