@@ -467,7 +467,7 @@ needs_keras_3 = pytest.mark.skipif(KERAS is None, reason="Keras 3 is not here to
 
 BASES = {
     "adam": (rules.Adam(0.0625, beta_2=0.9, epsilon=0.1, amsgrad=True), {}),
-    "adamw": (rules.AdamW(0.0625, weight_decay=0.25, epsilon=0.1), {}),
+    "adamw": (rules.AdamW(0.0625, weight_decay=0.25, beta_2=0.9, epsilon=0.1), {}),
     "nesterov": (rules.SGD(0.03125, momentum=0.9, nesterov=True), {}),
     "lion_decay": (rules.Lion(0.03125), {"weight_decay": 0.25}),
     "lamb_decay": (rules.Lamb(0.03125), {"weight_decay": 0.25, "global_clipnorm": 1.0}),
@@ -505,14 +505,15 @@ def test_same_as_keras(name):
 
     rule, base = GOLDEN[name]
     names = names_for(name)
-    exact = has_float64("keras_3")
-    params, gradients = data(12, "float64" if exact else "float32")
+    # Keras' Muon multiplies by a float32, which TensorFlow refuses to do with a float64.
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    exact = has_float64("keras_3") and not (on_tensorflow and isinstance(rule, rules.Muon))
+    params, gradients = data(9, "float64" if exact else "float32")
     variables = [
         keras.Variable(p, dtype=str(p.dtype), name=n.replace("/", "_")) for p, n in zip(params, names)
     ]
-    # Keras' Adafactor and Muon have float32 constants, whatever the variables are.
-    narrow = isinstance(rule, (rules.Adafactor, rules.Muon))
-    tolerance = 2e-5 if not exact else 1e-6 if narrow else 1e-10
+    # Keras rounds some numbers to float32 whatever the variables are; which ones, its backend decides.
+    tolerance = 1e-6 if exact else 2e-5
     optimizer = native_class(rule)(**dict(rule.config(), **base))
     for row in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(g) for g in row], variables)
