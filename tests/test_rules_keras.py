@@ -281,7 +281,7 @@ def test_follows_its_equations(name):
 @cases
 def test_float32_stays_close(name):
     rule = RULES[name]
-    params, gradients = data(60, "float32")
+    params, gradients = data(30, "float32")
     got, slots = reference(rule, params, gradients, names=names_for(name), dtype="float32")
     want, _ = reference(rule, params, gradients, names=names_for(name))
     for value, expected, each in zip(got, want, slots):
@@ -586,3 +586,26 @@ def test_muon_follows_the_learning_rate_on_every_api(api, mode):
     result = run(api, mode, rules.Muon(0.125), params, gradients, before_step=before)
     expected = reference(rules.Muon(0.125), params, gradients, set_hyper={5: {"learning_rate": 0.5}})
     assert_agree(result, expected, rtol=2e-5, atol=5e-6)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("api,mode", [(api, mode) for api, mode in FIRST if has_float64(api)])
+@pytest.mark.parametrize("name", ["adafactor_arguments", "muon", "nadam"])
+def test_float64_on_every_api(api, mode, name):
+    shapes = [(5, 2), (6, 3), (4,)]
+    params, gradients = data(6, "float64", shapes, sparse={1})
+    result = run(api, mode, RULES[name], params, gradients)
+    assert_agree(result, reference(RULES[name], params, gradients), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("api,mode", FIRST)
+@pytest.mark.parametrize("name", ["adafactor", "nadam"])
+def test_base_arguments_on_every_api(api, mode, name):
+    """Factored slots, and a scalar that all variables share, inside transforms that hold steps back."""
+    shapes = [(5, 2), (4,)]
+    base = {"gradient_accumulation_steps": 2, "use_ema": True, "global_clipnorm": 1.0, "weight_decay": 0.1}
+    params, gradients = data(8, "float32", shapes)
+    result = run(api, mode, RULES[name], params, gradients, **base)
+    assert_agree(result, reference(RULES[name], params, gradients, **base), rtol=2e-5, atol=5e-6)
+    assert result.iterations == 4
