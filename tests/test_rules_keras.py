@@ -102,9 +102,7 @@ def adadelta(w, grads, learning_rate, rho, epsilon):
     return w + learning_rate * np.sum(moves, axis=0)
 
 
-def adafactor(
-    w, grads, learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold, relative_step
-):
+def adafactor(w, grads, learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold, relative_step):
     v = r = c = 0.0
     for t, g in enumerate(grads, 1):
         beta = 1 - t**beta_2_decay

@@ -60,9 +60,7 @@ class Flag(Hyper):
         """
         value = super().check(value, where)
         if not isinstance(value, bool):
-            raise HyperparameterError(
-                "{}({}={!r}): expected True or False.".format(where, self.name, value)
-            )
+            raise HyperparameterError("{}({}={!r}): expected True or False.".format(where, self.name, value))
         return value
 
 

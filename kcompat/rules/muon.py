@@ -11,7 +11,7 @@ from ._hypers import Fixed, Flag, OrNone
 
 
 class Muon(UpdateRule):
-    """Muon: Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv:2502.16982, eq. 4.
+    """Muon: Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv:2502.16982.
 
     A matrix keeps a momentum m = momentum * m + g, from which g + momentum * m with nesterov, else m itself.
     ns_steps of the iteration x = a x + (b x x' + c (x x')**2) x, started from that divided by its Frobenius

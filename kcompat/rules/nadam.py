@@ -10,13 +10,13 @@ from ..rule import Hyper, UpdateRule
 class Nadam(UpdateRule):
     """Nadam: Dozat 2016, "Incorporating Nesterov Momentum into Adam", algorithm 2 with its warm-up of beta_1.
 
-    mu_t = beta_1 * (1 - 0.5 * 0.96**t), where the report has 0.96**(t / 250): Keras and tf.keras have always
-    left the 250 out, which ends the warm-up within a hundred steps, and so it is here. PyTorch's NAdam is the
-    same with momentum_decay=1. Epsilon is added to the root of the bias-corrected second moment.
+    mu_t = beta_1 * (1 - 0.5 * 0.96**t), where the paper has 0.96**(t / 250). Keras 2.11 and later leave the
+    250 out, which ends the warm-up within a hundred steps, and so it is here. Earlier Keras and tf.keras have
+    it, as schedule_decay=0.004, and so has PyTorch's NAdam, which with momentum_decay=1 is the same as this.
+    Epsilon is added to the root of the bias-corrected second moment.
 
     The product of all mu so far belongs to all variables together and advances in every step, also for a
-    variable that has no gradient in it. tf.keras before 2.11 and its `legacy` advance it within the update
-    of each variable, and differ.
+    variable that has no gradient in it.
 
     Slots: m and v, like the parameter. Shared: mu_product.
     """
