@@ -276,6 +276,7 @@ def test_follows_its_equations(name):
         np.testing.assert_allclose(value, want, rtol=1e-9, atol=1e-10, err_msg="variable {}".format(i))
 
 
+@pytest.mark.wide
 @cases
 def test_float32_stays_close(name):
     rule = RULES[name]
