@@ -102,7 +102,7 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
         slots = check_slots(rule, xp, rule.init(xp, param))
         shared = check_slots(rule, xp, rule.init_shared(xp), "init_shared")
         scalars = {
-            (id(part), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
+            (id(part.origin), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
             for path, (part, _, value) in dynamic_hypers(rule).items()
         }
         guarded = _guarded(rule)

@@ -7,9 +7,20 @@ from typing import Any, List
 
 # Rule -> the module of its family. Resolved lazily, so that using one rule imports one family.
 CATALOGUE = {
-    "SGD": ".sgd",
+    "Adadelta": ".adadelta",
+    "Adafactor": ".adafactor",
+    "Adagrad": ".adagrad",
     "Adam": ".adam",
     "AdamW": ".adam",
+    "Adamax": ".adamax",
+    "Ftrl": ".ftrl",
+    "Lamb": ".lamb",
+    "Lion": ".lion",
+    "Muon": ".muon",
+    "Nadam": ".nadam",
+    "RMSprop": ".rmsprop",
+    "SGD": ".sgd",
+    "ScheduleFreeAdamW": ".schedule_free",
 }
 
 __all__ = ["CATALOGUE", *CATALOGUE]  # noqa: PLE0604

@@ -43,7 +43,9 @@ class _NoDecay(Transform):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        hyper = hyper.inner.replace(weight_decay=xp.scalar(0.0))
+        # Muon has one for each kind of variable, and which kind this one is only the rule knows.
+        names = [name for name in type(self.inner).hypers if name.endswith("weight_decay")]
+        hyper = hyper.inner.replace(**{name: xp.scalar(0.0) for name in names})
         return self.inner.update(xp, grad, param, slots, hyper, step)
 
 
