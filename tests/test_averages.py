@@ -4,18 +4,34 @@ import numpy as np
 import pytest
 from _apis import APIS as ALL
 from _arrays import on_tensorflow
-from _modes import api_modes, make_variable, modes_of, varied_gradients
+from _modes import api_modes, make_variable, modes_of, to_numpy, varied_gradients
+from _rules import Previous
 from _steps import steps
 from _training import assert_close
 
 import kcompat
 from kcompat import rules
+from kcompat.environment import host_class
 from kcompat.testing import reference
 
 # Keras 3 on JAX and PyTorch: test_keras_3_arrays.
 APIS = on_tensorflow(ALL)
 
 API_MODES = api_modes(APIS)
+
+
+def fits_tf_keras(api):
+    """Whether models of tf.keras take optimizers of this API, in eager mode."""
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() or api == "get_updates":
+        return False
+    root = tf.keras.Model.__module__.split(".")[0]
+    if api == "tf1":
+        return not hasattr(tf.keras, "ops")
+    return host_class(api).__module__.split(".")[0] == root
+
+
 START = [np.array([1.0, -2.0]), np.array([[0.5], [3.0]])]
 RULE = rules.Adam(0.1)
 EMA = {"use_ema": True, "ema_momentum": 0.75}
@@ -122,3 +138,28 @@ def test_each_graph_has_its_own(api):
             assert_close(training.values(), [average], rtol=0, atol=0)
             assert np.abs(before - average).max() > 1e-3
             assert tf.compat.v1.get_default_graph() is training.session.graph
+
+
+@pytest.mark.parametrize("api", [api for api in APIS if fits_tf_keras(api)])
+def test_a_model_that_is_built_while_it_trains(api):
+    """Its variables have no value yet when slots that start from the parameter are made."""
+    import tensorflow as tf
+
+    x, y = np.array([[1.0, 2.0], [3.0, -1.0]], "float32"), np.ones((2, 1), "float32")
+    ends = []
+    for built in (True, False):
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, kernel_initializer="ones")])
+        if built:
+            model.build((None, 2))
+        optimizer = kcompat.optimizer(Previous(0.1), api, use_ema=True)
+        model.compile(optimizer=optimizer, loss="mse")
+        model.fit(x, y, epochs=3, batch_size=2, verbose=0)
+        slots = [
+            to_numpy(optimizer.get_slot(variable, name))
+            for variable in model.trainable_variables
+            for name in optimizer.get_slot_names()
+        ]
+        ends.append([*model.get_weights(), *slots])
+    assert_close(ends[1], ends[0])
+    assert len(ends[0]) == 2 + 2 * 3
+    assert np.abs(ends[0][0] - 1).max() > 0.01

@@ -82,10 +82,11 @@ class HyperState:
 class VariableState:
     """What an optimizer keeps for one variable: its rule, its slots (host variables) and its namespace.
 
-    `shape` is that of the variable; `way` is how it is updated, once that has been found out (`plan.Way`).
+    `shape` is that of the variable; `way` is how it is updated, once that has been found out (`plan.Way`);
+    `unset` is a variable that is True as long as slots that start from the parameter could not, or None.
     """
 
-    __slots__ = ("checked", "name", "rule", "shape", "slots", "variable", "way", "xp")
+    __slots__ = ("checked", "name", "rule", "shape", "slots", "unset", "variable", "way", "xp")
 
     def __init__(self, variable: Any, name: str, shape: Tuple[int, ...], rule: UpdateRule, xp: Any) -> None:
         self.variable = variable
@@ -96,6 +97,7 @@ class VariableState:
         self.slots: Dict[str, Any] = {}
         self.checked = False
         self.way: Any = None
+        self.unset: Any = None
 
 
 class Excluded:

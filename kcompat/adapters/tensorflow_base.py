@@ -149,6 +149,11 @@ class TensorFlowAdapter(StepAdapter):
         variable, xp, rule = known.variable, known.xp, known.rule
         shape = self._shape(variable)
         reads = init_reads_param(rule)
+        if reads and tf.executing_eagerly() and not self._has_value(variable):
+            # Made in the tf.function that is being traced, as Keras 3 makes the variables of a model that is
+            # first called there: it has no value before that runs.
+            known.unset = tf.Variable(True, trainable=False, dtype=tf.bool)
+            reads = False
 
         def slots() -> Dict[str, Any]:
             if reads:
@@ -179,6 +184,31 @@ class TensorFlowAdapter(StepAdapter):
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _has_value(self, variable: Any) -> bool:
+        """In eager mode, whether a variable has been given a value."""
+        native = self._native(variable)
+        return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
+
+    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+        for variable in variables:
+            known = self._state_of(variable)
+            if known.unset is not None:
+                self._set_slots(known)
+        return super()._run(grads, variables, global_step)
+
+    def _set_slots(self, known: VariableState) -> None:
+        """Gives slots that start from the parameter their initial values, once that has one."""
+        with tf.init_scope():
+            if not known.unset.numpy():
+                known.unset = None
+                return
+        xp, unset = known.xp, known.unset.read_value()
+        param = tf.cast(self._read(known.variable), xp.compute_dtype)
+        values = check_slots(known.rule, xp, known.rule.init(xp, xp.wrap(param)))
+        for name, slot in known.slots.items():
+            self._write(slot, tf.where(unset, xp.unwrap(values[name]), self._read(slot)))
+        known.unset.assign(False)
 
     def _initial_param(self, variable: Any) -> Any:
         """A variable's value, for initial values made of it: in a graph, also before it is initialized."""
