@@ -10,6 +10,18 @@ CATALOGUE = {
     "SGD": ".sgd",
     "Adam": ".adam",
     "AdamW": ".adam",
+    "AdaBound": ".adabound",
+    "AdamP": ".adamp",
+    "Adan": ".adan",
+    "AdEMAMix": ".ademamix",
+    "ADOPT": ".adopt",
+    "DAdaptAdam": ".prodigy",
+    "LARS": ".lars",
+    "NadamW": ".nadamw",
+    "Prodigy": ".prodigy",
+    "ScheduleFreeSGD": ".schedule_free_sgd",
+    "SOAP": ".soap",
+    "Sophia": ".sophia",
 }
 
 __all__ = ["CATALOGUE", *CATALOGUE]  # noqa: PLE0604
