@@ -46,7 +46,7 @@ def check_number(
     if optional and value is None:
         return
     fits = (
-        isinstance(value, numbers.Real)
+        isinstance(value, (int, float))
         and not isinstance(value, bool)
         and math.isfinite(value)
         and (above is None or value > above)
