@@ -103,9 +103,9 @@ def adamp(lr, b1, b2, eps, decay, delta, ratio, nesterov=False, first_axis=False
             if w.ndim > 1:
                 # Channels to the front, then rows of vectors; one row if it is the whole.
                 def rows(x):
-                    return (x if first_axis else np.moveaxis(x, -1, 0)).reshape(channels, -1)
+                    x = x if first_axis else np.moveaxis(x, -1, 0)
+                    return x.reshape(x.shape[0], -1)
 
-                channels = w.shape[0 if first_axis else -1]
                 for kind, view in (("channels", rows), ("whole", lambda x: rows(x).reshape(1, -1))):
                     cosines = [
                         abs(np.dot(a, b)) / (np.linalg.norm(a) * np.linalg.norm(b))
@@ -232,7 +232,7 @@ def correction(b1, b2, t, on):
     return math.sqrt(1 - b2**t) / (1 - b1**t) if on else 1.0
 
 
-def dadapt(lr, b1, b2, eps, decay, d, growth=math.inf, decouple=False, correct=False, seen=None):
+def dadapt(lr, b1, b2, eps, decay, d, growth=math.inf, decouple=False, correct=False):
     def whole(params, gradients):
         w = [np.array(p) for p in params]
         m, v, s = ([np.zeros_like(p) for p in params] for _ in range(3))
@@ -250,15 +250,24 @@ def dadapt(lr, b1, b2, eps, decay, d, growth=math.inf, decouple=False, correct=F
                 w = [p - decay * rate * p for p in w]
             w = [p - a / (np.sqrt(b) + eps) for p, a, b in zip(w, m, v)]
             distance = max(distance, min(estimate, distance * growth))
-        if seen is not None:
-            seen.append(distance)
         return w
 
     return whole
 
 
 def prodigy(
-    lr, b1, b2, eps, decay, d, b3=None, coef=1.0, growth=math.inf, decouple=True, correct=False, guard=False, seen=None
+    lr,
+    b1,
+    b2,
+    eps,
+    decay,
+    d,
+    b3=None,
+    coef=1.0,
+    growth=math.inf,
+    decouple=True,
+    correct=False,
+    guard=False,
 ):
     def whole(params, gradients):
         w, start = [np.array(p) for p in params], [np.array(p) for p in params]
@@ -281,15 +290,15 @@ def prodigy(
             if decouple:
                 w = [p - decay * rate * p for p in w]
             w = [p - rate * a / (np.sqrt(b) + distance * eps) for p, a, b in zip(w, m, v)]
-        if seen is not None:
-            seen.append(distance)
         return w
 
     return whole
 
 
-def soap(lr, b1, b2, eps, decay, every, shampoo=None, longest=10000, vectors=False, normalize=False, correct=True):
-    """With NumPy's own signs of eigenvectors and QR, and rotations written as einsum over one axis at a time."""
+def soap(
+    lr, b1, b2, eps, decay, every, shampoo=None, longest=10**4, vectors=False, normalize=False, correct=True
+):
+    """With NumPy's own signs of eigenvectors and of QR, and rotations by matrix products."""
     shampoo = b2 if shampoo is None else shampoo
 
     def turn(x, bases, back=False):
@@ -332,8 +341,8 @@ def falling(done):
     return 0.02 / (1 + 0.1 * done)
 
 
-# Name -> (the rule, the same in NumPy). Every hyperparameter is away from its default in one or the other, and
-# each epsilon is large enough to be seen.
+# Name -> (the rule, the same in NumPy). Hyperparameters are away from their defaults, and each epsilon is
+# large enough to be seen.
 CASES = {
     "nadamw": (rules.NadamW(0.01, 0.1, 0.8, 0.95, 1e-3), nadamw(0.01, 0.1, 0.8, 0.95, 1e-3)),
     "nadamw_schedule": (
@@ -487,7 +496,7 @@ def test_soap_completes_a_basis_that_the_first_gradient_leaves_open():
 
 
 def test_adamp_meets_each_of_its_cases():
-    """The gradients above are such that variables count as scale-invariant by channel, as a whole, and not."""
+    """With these gradients variables count as scale-invariant by channel, as a whole, and not at all."""
     met = set()
     params, gradients = starting_values(SHAPES, dtype="float64"), shrinking(SHAPES, STEPS)
     adamp(0.01, 0.8, 0.95, 1e-3, 0.1, 0.5, 0.2, met=met)(params, gradients)
@@ -496,13 +505,13 @@ def test_adamp_meets_each_of_its_cases():
 
 @pytest.mark.parametrize("rule", [rules.DAdaptAdam(), rules.Prodigy()], ids=lambda rule: type(rule).__name__)
 def test_the_distance_is_found(rule):
-    """From an estimate a million times too small, on |w - target|, whose gradients are signs."""
+    """From an estimate a million times too small, on |w - target|: 20 steps at d0 are 2e-5 in all."""
     target = np.array([3.0, -2.0, 4.0, -5.0])
     w, gradients = np.zeros(4), []
-    for _ in range(60):
+    for _ in range(20):
         gradients.append([np.sign(w - target)])
         w = reference(rule, [np.zeros(4)], gradients)[0][0]
-    assert np.abs(w - target).max() < np.abs(target).max() / 2, w
+    assert 1 < np.abs(w).max() < 20, w
 
 
 def test_the_switch_of_schedule_free():
@@ -589,10 +598,10 @@ def test_every_api_agrees_with_the_oracle(api, mode, name):
     if callable(rule.learning_rate):
         rule = rule.replace(learning_rate=0.02)
     shapes = [(3, 2), (6, 3), (4,), ()]
-    params, gradients = starting_values(shapes), shrinking(shapes, 10, "float32", sparse={1})
+    params, gradients = starting_values(shapes), shrinking(shapes, 8, "float32", sparse={1})
     if name.startswith("soap"):
         # A sparse gradient has rows of zeros, so less than full rank, and its eigenvectors are the host's.
-        gradients = shrinking(shapes, 10, "float32")
+        gradients = shrinking(shapes, 8, "float32")
     result = run(api, mode, rule, params, gradients)
     expected = reference(rule, params, gradients)
     if name.startswith("soap"):
@@ -604,11 +613,13 @@ def test_every_api_agrees_with_the_oracle(api, mode, name):
 
 
 @pytest.mark.wide
+@pytest.mark.filterwarnings("ignore:.*no gradient for")
 @pytest.mark.parametrize("api,mode", FIRST_MODES)
 @pytest.mark.parametrize("name", ["adan", "dadapt_adam", "prodigy", "schedule_free_sgd"])
 def test_none_gradients_and_late_variables(api, mode, name):
     rule = CASES[name][0]
     params = starting_values(SHAPES)
-    gradients = [[None if g is None else np.asarray(g, "float32") for g in row] for row in late_and_missing(8)]
+    gradients = late_and_missing(8)
+    gradients = [[None if g is None else np.asarray(g, "float32") for g in row] for row in gradients]
     result = run(api, mode, rule, params, gradients)
     assert_agree(result, reference(rule, params, gradients), rtol=2e-5, atol=2e-6)

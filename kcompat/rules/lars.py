@@ -14,8 +14,8 @@ class LARS(UpdateRule):
     trust = trust_coefficient * |w| / (|g| + weight_decay * |w| + epsilon), over a whole variable;
     m = momentum * m + learning_rate * trust * (g + weight_decay * w); w -= m. The trust is 1 where w or its
     gradient is 0. As in the paper the learning rate is inside the velocity, and the two norms are added;
-    optax and timm take the norm of the sum, and TensorFlow 1's contrib LARSOptimizer and torch_optimizer keep
-    the learning rate outside the velocity, which differs once it changes. nesterov: w -= momentum * m +
+    optax takes the norm of the sum, and TensorFlow 1's contrib LARSOptimizer keeps the learning rate
+    outside the velocity, which differs once it changes. nesterov: w -= momentum * m +
     learning_rate * trust * (g + weight_decay * w), with the new m.
 
     Large-batch training usually leaves biases and normalisation parameters out; `exclude_vectors` does so for
