@@ -588,16 +588,31 @@ def test_bad_hyperparameters_are_told(make, names):
 
 
 FIRST_MODES = [(api, modes_of(api)[0]) for api in APIS]
+# Options are Python branches of the same rule: one configuration of each, that with the most in it.
+ON_EVERY_API = (
+    "nadamw_schedule",
+    "lars",
+    "amsbound",
+    "adamp",
+    "adan",
+    "ademamix_warmup",
+    "adopt",
+    "schedule_free_sgd",
+    "sophia_sampled",
+    "dadapt_adam",
+    "prodigy_options",
+    "soap",
+)
 
 
 @pytest.mark.wide
 @pytest.mark.parametrize("api,mode", FIRST_MODES)
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", ON_EVERY_API)
 def test_every_api_agrees_with_the_oracle(api, mode, name):
     rule = CASES[name][0]
     if callable(rule.learning_rate):
         rule = rule.replace(learning_rate=0.02)
-    shapes = [(3, 2), (6, 3), (4,), ()]
+    shapes = [(3, 2), (6, 3), (4,)]
     params, gradients = starting_values(shapes), shrinking(shapes, 8, "float32", sparse={1})
     if name.startswith("soap"):
         # A sparse gradient has rows of zeros, so less than full rank, and its eigenvectors are the host's.
@@ -615,7 +630,7 @@ def test_every_api_agrees_with_the_oracle(api, mode, name):
 @pytest.mark.wide
 @pytest.mark.filterwarnings("ignore:.*no gradient for")
 @pytest.mark.parametrize("api,mode", FIRST_MODES)
-@pytest.mark.parametrize("name", ["adan", "dadapt_adam", "prodigy", "schedule_free_sgd"])
+@pytest.mark.parametrize("name", ["adan", "prodigy"])
 def test_none_gradients_and_late_variables(api, mode, name):
     rule = CASES[name][0]
     params = starting_values(SHAPES)

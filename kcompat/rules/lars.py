@@ -13,10 +13,10 @@ class LARS(UpdateRule):
 
     trust = trust_coefficient * |w| / (|g| + weight_decay * |w| + epsilon), over a whole variable;
     m = momentum * m + learning_rate * trust * (g + weight_decay * w); w -= m. The trust is 1 where w or its
-    gradient is 0. nesterov: w -= momentum * m + learning_rate * trust * (g + weight_decay * w), with the new m.
-    As in the paper, and in TensorFlow 1's contrib LARSOptimizer, the learning rate is inside the velocity, and
-    the two norms are added. optax takes the norm of the sum; others keep the learning rate outside the velocity,
-    which differs once it changes.
+    gradient is 0. nesterov: w -= momentum * m + learning_rate * trust * (g + weight_decay * w), with the new
+    m. As in the paper, and in TensorFlow 1's contrib LARSOptimizer, the learning rate is inside the velocity,
+    and the two norms are added. optax takes the norm of the sum; others keep the learning rate outside the
+    velocity, which differs once it changes.
 
     Large-batch training usually leaves biases and normalisation parameters out; `exclude_vectors` does so for
     variables of fewer than two dimensions, which then have plain momentum without decay.

@@ -1,8 +1,7 @@
 """The rules of the papers against other people's implementations, in float64.
 
-Needs torch, optax, schedulefree, prodigyopt, dadaptation, pytorch_optimizer, torch_optimizer and adan-pytorch, and
-no Keras. Not collected by default:
-`python -m pytest tests/peers/test_papers.py`.
+Needs torch, optax, schedulefree, prodigyopt, dadaptation, pytorch_optimizer, and no Keras. Not
+collected by default: `python -m pytest --noconftest tests/peers/test_papers.py`.
 """
 
 import contextlib
