@@ -7,20 +7,32 @@ from typing import Any, List
 
 # Rule -> the module of its family. Resolved lazily, so that using one rule imports one family.
 CATALOGUE = {
+    "AdaBound": ".adabound",
     "Adadelta": ".adadelta",
     "Adafactor": ".adafactor",
     "Adagrad": ".adagrad",
     "Adam": ".adam",
-    "AdamW": ".adam",
     "Adamax": ".adamax",
+    "AdamP": ".adamp",
+    "AdamW": ".adam",
+    "Adan": ".adan",
+    "AdEMAMix": ".ademamix",
+    "ADOPT": ".adopt",
+    "DAdaptAdam": ".prodigy",
     "Ftrl": ".ftrl",
     "Lamb": ".lamb",
+    "LARS": ".lars",
     "Lion": ".lion",
     "Muon": ".muon",
     "Nadam": ".nadam",
+    "NadamW": ".nadamw",
+    "Prodigy": ".prodigy",
     "RMSprop": ".rmsprop",
-    "SGD": ".sgd",
     "ScheduleFreeAdamW": ".schedule_free",
+    "ScheduleFreeSGD": ".schedule_free_sgd",
+    "SGD": ".sgd",
+    "SOAP": ".soap",
+    "Sophia": ".sophia",
 }
 
 __all__ = ["CATALOGUE", *CATALOGUE]  # noqa: PLE0604
