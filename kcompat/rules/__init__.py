@@ -10,6 +10,16 @@ CATALOGUE = {
     "SGD": ".sgd",
     "Adam": ".adam",
     "AdamW": ".adam",
+    "AdaBelief": ".adabelief",
+    "COCOB": ".cocob",
+    "ConditionalGradient": ".conditional_gradient",
+    "LAMB": ".lamb_addons",
+    "LazyAdam": ".lazy",
+    "NovoGrad": ".novograd",
+    "ProximalAdagrad": ".proximal",
+    "RectifiedAdam": ".rectified",
+    "SGDW": ".decoupled",
+    "Yogi": ".proximal",
 }
 
 __all__ = ["CATALOGUE", *CATALOGUE]  # noqa: PLE0604
