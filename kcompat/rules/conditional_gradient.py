@@ -46,7 +46,7 @@ class ConditionalGradient(UpdateRule):
         if self.ord == "nuclear" and len(shape) > 2:
             raise ValueError(
                 'ConditionalGradient(ord="nuclear"): the variable {!r} has shape {}; expected at most '
-                'two axes, because the nuclear norm is that of a matrix. Use ord="fro" for it.'.format(name, shape)
+                'two axes, for the nuclear norm is that of a matrix. Use ord="fro".'.format(name, shape)
             )
         return self
 
