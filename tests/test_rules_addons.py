@@ -63,8 +63,19 @@ def rho(step, beta_2):
     return longest - 2 * step * beta_2**step / (1 - beta_2**step), longest
 
 
-def radam_like(belief, w, lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0, amsgrad=False,
-               rectify=True, sma_threshold=5.0, **warm_up):
+def radam_like(
+    belief,
+    w,
+    lr=0.001,
+    beta_1=0.9,
+    beta_2=0.999,
+    epsilon=1e-7,
+    weight_decay=0.0,
+    amsgrad=False,
+    rectify=True,
+    sma_threshold=5.0,
+    **warm_up,
+):
     m, v, vmax = 0 * w, 0 * w, 0 * w
     switched = []
     while True:
@@ -118,8 +129,9 @@ def sgd(w, lr=0.001, momentum=0.0, nesterov=False, decay=0.0):
         w = w * (1 - decay) + (momentum * v - lr * g if nesterov else v)
 
 
-def novograd(w, lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0, grad_averaging=False,
-             amsgrad=False):
+def novograd(
+    w, lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0, grad_averaging=False, amsgrad=False
+):
     m, v, vmax = 0 * w, 0.0, 0.0
     while True:
         g, t, rows = yield w
@@ -177,7 +189,8 @@ def conditional_gradient(w, lr, lambda_=0.01, epsilon=1e-7, ord="fro"):
         if ord == "fro":
             s = g / ((g * g).sum() ** 0.5 + epsilon)
         else:
-                matrix = np.atleast_2d(g)
+            # By the eigenvectors of g^T g: no SVD.
+            matrix = np.atleast_2d(g)
             values, vectors = np.linalg.eigh(matrix.T @ matrix)
             right = vectors[:, -1]
             left = matrix @ right
@@ -199,91 +212,126 @@ def lamb(w, lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-6, weight_decay=0.0, 
 # name -> (rule, its statement, the statement's hyperparameters). The epsilons are large enough to show: one that
 # is left out or put under the root is told from the right one by far more than the tolerance.
 CASES = {
-    "radam": (rules.RectifiedAdam(0.02, epsilon=1e-2), radam, dict(lr=0.02, epsilon=1e-2)),
+    "radam": (rules.RectifiedAdam(0.02, epsilon=1e-2), radam, {"lr": 0.02, "epsilon": 1e-2}),
     "radam_defaults": (rules.RectifiedAdam(), radam, {}),
     "radam_amsgrad": (
         rules.RectifiedAdam(0.02, 0.8, 0.9, 1e-2, 0.05, True, 4.5),
         radam,
-        dict(
-            lr=0.02, beta_1=0.8, beta_2=0.9, epsilon=1e-2, weight_decay=0.05, amsgrad=True, sma_threshold=4.5
-        ),
+        {
+            "lr": 0.02,
+            "beta_1": 0.8,
+            "beta_2": 0.9,
+            "epsilon": 1e-2,
+            "weight_decay": 0.05,
+            "amsgrad": True,
+            "sma_threshold": 4.5,
+        },
     ),
     "radam_warm_up": (
         rules.RectifiedAdam(0.02, total_steps=40, warmup_proportion=0.3, min_lr=0.004, weight_decay=0.1),
         radam,
-        dict(lr=0.02, total_steps=40, warmup_proportion=0.3, min_lr=0.004, weight_decay=0.1),
+        {"lr": 0.02, "total_steps": 40, "warmup_proportion": 0.3, "min_lr": 0.004, "weight_decay": 0.1},
     ),
     "radam_no_warm_up": (
         rules.RectifiedAdam(0.02, total_steps=30, warmup_proportion=0.0),
         radam,
-        dict(lr=0.02, total_steps=30, warmup_proportion=0.0),
+        {"lr": 0.02, "total_steps": 30, "warmup_proportion": 0.0},
     ),
-    "adabelief": (rules.AdaBelief(0.02, epsilon=1e-3), adabelief, dict(lr=0.02, epsilon=1e-3)),
+    "adabelief": (rules.AdaBelief(0.02, epsilon=1e-3), adabelief, {"lr": 0.02, "epsilon": 1e-3}),
     "adabelief_defaults": (rules.AdaBelief(), adabelief, {}),
     "adabelief_plain": (
         rules.AdaBelief(0.02, 0.8, 0.95, 1e-3, 0.05, rectify=False),
         adabelief,
-        dict(lr=0.02, beta_1=0.8, beta_2=0.95, epsilon=1e-3, weight_decay=0.05, rectify=False),
+        {"lr": 0.02, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "weight_decay": 0.05, "rectify": False},
     ),
     "adabelief_amsgrad": (
         rules.AdaBelief(0.02, beta_2=0.9, epsilon=1e-5, amsgrad=True, sma_threshold=6.0, total_steps=50),
         adabelief,
-        dict(lr=0.02, beta_2=0.9, epsilon=1e-5, amsgrad=True, sma_threshold=6.0, total_steps=50),
+        {
+            "lr": 0.02,
+            "beta_2": 0.9,
+            "epsilon": 1e-5,
+            "amsgrad": True,
+            "sma_threshold": 6.0,
+            "total_steps": 50,
+        },
     ),
-    "lazyadam": (rules.LazyAdam(0.02, epsilon=1e-2), adam, dict(lr=0.02, epsilon=1e-2)),
+    "lazyadam": (rules.LazyAdam(0.02, epsilon=1e-2), adam, {"lr": 0.02, "epsilon": 1e-2}),
     "lazyadam_amsgrad": (
-        rules.LazyAdam(0.02, beta_2=0.9, amsgrad=True), adam, dict(lr=0.02, beta_2=0.9, amsgrad=True)
+        rules.LazyAdam(0.02, beta_2=0.9, amsgrad=True),
+        adam,
+        {"lr": 0.02, "beta_2": 0.9, "amsgrad": True},
     ),
-    "novograd": (rules.NovoGrad(0.02, epsilon=0.1), novograd, dict(lr=0.02, epsilon=0.1)),
+    "novograd": (rules.NovoGrad(0.02, epsilon=0.1), novograd, {"lr": 0.02, "epsilon": 0.1}),
     "novograd_all": (
         rules.NovoGrad(0.02, 0.8, 0.9, 0.01, 0.05, True, True),
         novograd,
-        dict(lr=0.02, beta_1=0.8, beta_2=0.9, epsilon=0.01, weight_decay=0.05, grad_averaging=True, amsgrad=True),
+        {
+            "lr": 0.02,
+            "beta_1": 0.8,
+            "beta_2": 0.9,
+            "epsilon": 0.01,
+            "weight_decay": 0.05,
+            "grad_averaging": True,
+            "amsgrad": True,
+        },
     ),
-    "proximal_adagrad": (rules.ProximalAdagrad(0.1), proximal_adagrad, dict(lr=0.1)),
+    "proximal_adagrad": (rules.ProximalAdagrad(0.1), proximal_adagrad, {"lr": 0.1}),
     "proximal_adagrad_l1_l2": (
-        rules.ProximalAdagrad(0.1, 0.5, 0.3, 0.4), proximal_adagrad, dict(lr=0.1, start=0.5, l1=0.3, l2=0.4)
+        rules.ProximalAdagrad(0.1, 0.5, 0.3, 0.4),
+        proximal_adagrad,
+        {"lr": 0.1, "start": 0.5, "l1": 0.3, "l2": 0.4},
     ),
     "proximal_adagrad_l2": (
-        rules.ProximalAdagrad(0.1, l2_regularization_strength=0.7), proximal_adagrad, dict(lr=0.1, l2=0.7)
+        rules.ProximalAdagrad(0.1, l2_regularization_strength=0.7),
+        proximal_adagrad,
+        {"lr": 0.1, "l2": 0.7},
     ),
-    "yogi": (rules.Yogi(0.02), yogi, dict(lr=0.02)),
+    "yogi": (rules.Yogi(0.02), yogi, {"lr": 0.02}),
     "yogi_tanh": (
         rules.Yogi(0.02, 0.8, 0.95, 0.01, activation="tanh", initial_accumulator_value=0.2),
         yogi,
-        dict(lr=0.02, beta1=0.8, beta2=0.95, epsilon=0.01, activation="tanh", start=0.2),
+        {"lr": 0.02, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01, "activation": "tanh", "start": 0.2},
     ),
-    "yogi_no_momentum": (rules.Yogi(0.02, 0.0, 0.9), yogi, dict(lr=0.02, beta1=0.0, beta2=0.9)),
+    "yogi_no_momentum": (rules.Yogi(0.02, 0.0, 0.9), yogi, {"lr": 0.02, "beta1": 0.0, "beta2": 0.9}),
     "yogi_l1_l2": (
         rules.Yogi(0.02, l1_regularization_strength=0.2, l2_regularization_strength=0.3),
         yogi,
-        dict(lr=0.02, l1=0.2, l2=0.3),
+        {"lr": 0.02, "l1": 0.2, "l2": 0.3},
     ),
     "cocob": (rules.COCOB(), cocob, {}),
-    "cocob_alpha": (rules.COCOB(5), cocob, dict(alpha=5)),
+    "cocob_alpha": (rules.COCOB(5), cocob, {"alpha": 5}),
     "conditional_gradient": (
         rules.ConditionalGradient(0.97, 0.4, epsilon=0.1),
         conditional_gradient,
-        dict(lr=0.97, lambda_=0.4, epsilon=0.1),
+        {"lr": 0.97, "lambda_": 0.4, "epsilon": 0.1},
     ),
     "conditional_gradient_nuclear": (
         rules.ConditionalGradient(0.97, 0.4, ord="nuclear"),
         conditional_gradient,
-        dict(lr=0.97, lambda_=0.4, ord="nuclear"),
+        {"lr": 0.97, "lambda_": 0.4, "ord": "nuclear"},
     ),
-    "sgdw": (rules.SGDW(0.01, 0.02), sgd, dict(lr=0.02, decay=0.01)),
+    "sgdw": (rules.SGDW(0.01, 0.02), sgd, {"lr": 0.02, "decay": 0.01}),
     "sgdw_nesterov": (
-        rules.SGDW(0.01, 0.02, 0.9, True), sgd, dict(lr=0.02, momentum=0.9, nesterov=True, decay=0.01)
+        rules.SGDW(0.01, 0.02, 0.9, True),
+        sgd,
+        {"lr": 0.02, "momentum": 0.9, "nesterov": True, "decay": 0.01},
     ),
     "adamw": (
         DecoupledAdamW(0.01, 0.02, epsilon=1e-2, amsgrad=True),
         adam,
-        dict(lr=0.02, epsilon=1e-2, amsgrad=True, decay=0.01),
+        {"lr": 0.02, "epsilon": 1e-2, "amsgrad": True, "decay": 0.01},
     ),
-    "lamb": (rules.LAMB(0.02, epsilon=0.1, weight_decay=0.05), lamb, dict(lr=0.02, epsilon=0.1, weight_decay=0.05)),
+    "lamb": (
+        rules.LAMB(0.02, epsilon=0.1, weight_decay=0.05),
+        lamb,
+        {"lr": 0.02, "epsilon": 0.1, "weight_decay": 0.05},
+    ),
     "lamb_defaults": (rules.LAMB(), lamb, {}),
     "extended": (
-        extended(rules.SGD)(0.01, learning_rate=0.02, momentum=0.5), sgd, dict(lr=0.02, momentum=0.5, decay=0.01)
+        extended(rules.SGD)(0.01, learning_rate=0.02, momentum=0.5),
+        sgd,
+        {"lr": 0.02, "momentum": 0.5, "decay": 0.01},
     ),
 }
 ROWS = {adam, novograd, proximal_adagrad, conditional_gradient}
@@ -359,7 +407,7 @@ def test_absent_rows():
 def test_exclusions():
     params, gradients = starting_values(SHAPES, dtype="float64"), shrinking_gradients()
     names = ["dense/kernel", "embedding", "dense/bias", "gain"]
-    hypers = dict(lr=0.02, weight_decay=0.1)
+    hypers = {"lr": 0.02, "weight_decay": 0.1}
 
     def check(rule, statement, per_variable):
         got, _ = reference(rule, params, gradients, names=names)
@@ -372,7 +420,7 @@ def test_exclusions():
             dict(hypers, weight_decay=0 if n in no_decay else 0.1, adapts=n not in no_scale) for n in names
         ]
 
-    base = dict(learning_rate=0.02, weight_decay=0.1)
+    base = {"learning_rate": 0.02, "weight_decay": 0.1}
     bias, gain = {"dense/bias"}, {"gain"}
     check(rules.LAMB(exclude_from_weight_decay=["bias$"], **base), lamb, per(bias, bias))
     # TensorFlow's own names end in ":0", and so may a pattern that was written for them.
@@ -381,7 +429,7 @@ def test_exclusions():
     check(both, lamb, per(bias, gain))
     check(rules.LAMB(exclude_from_layer_adaptation=["ker", "emb"], **base), lamb, per((), set(names[:2])))
     rule = rules.SGDW(0.1, 0.02, exclude_from_weight_decay=["bias", "^gain$"])
-    check(rule, sgd, [dict(lr=0.02, decay=0 if n in bias | gain else 0.1) for n in names])
+    check(rule, sgd, [{"lr": 0.02, "decay": 0 if n in bias | gain else 0.1} for n in names])
     # A hyperparameter set later is that of every variable, also of those that have a rule of their own.
     for rule in (rules.LAMB(0.5, exclude_from_weight_decay=["bias"]), rules.SGDW(0.1, 0.5)):
         later, _ = reference(

@@ -56,9 +56,7 @@ class ProximalAdagrad(UpdateRule):
         seen = accumulator > 0
         rate = xp.where(seen, hyper.learning_rate / xp.sqrt(xp.where(seen, accumulator, 1.0)), 0.0)
         moved = param - rate * grad
-        moved = proximal(
-            xp, moved, rate, hyper.l1_regularization_strength, hyper.l2_regularization_strength
-        )
+        moved = proximal(xp, moved, rate, hyper.l1_regularization_strength, hyper.l2_regularization_strength)
         return moved, {"accumulator": accumulator}
 
 

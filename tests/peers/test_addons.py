@@ -28,7 +28,7 @@ NAMES = ["dense/kernel", "embedding", "dense/bias", "gain"]
 EMBEDDING = 1
 APIS = [api for api in ("optimizer_v2", "keras_2_11") if api in kcompat.detect().apis]
 
-# Written since for the names that are there now; the others come with their transforms and schedules.
+# They come with the transforms and schedules that they are.
 LATER = {
     "AveragedOptimizerWrapper",
     "CyclicalLearningRate",
@@ -46,30 +46,54 @@ INTERNAL = {"KerasLegacyOptimizer"}  # an alias of Keras' own class
 CASES = {
     "adabelief": ("AdaBelief", {}),
     "adabelief_rate": ("AdaBelief", {"learning_rate": 0.02, "epsilon": 1e-4}),
-    "adabelief_plain": ("AdaBelief", {"learning_rate": 0.02, "rectify": False, "weight_decay": 0.05, "beta_1": 0.8}),
-    "adabelief_amsgrad": ("AdaBelief", {"learning_rate": 0.02, "amsgrad": True, "beta_2": 0.9, "epsilon": 1e-5}),
+    "adabelief_plain": (
+        "AdaBelief",
+        {"learning_rate": 0.02, "rectify": False, "weight_decay": 0.05, "beta_1": 0.8},
+    ),
+    "adabelief_amsgrad": (
+        "AdaBelief",
+        {"learning_rate": 0.02, "amsgrad": True, "beta_2": 0.9, "epsilon": 1e-5},
+    ),
     "adabelief_warm_up": (
         "AdaBelief",
-        {"learning_rate": 0.02, "total_steps": 40, "warmup_proportion": 0.2, "min_lr": 0.003, "sma_threshold": 6.0},
+        {
+            "learning_rate": 0.02,
+            "total_steps": 40,
+            "warmup_proportion": 0.2,
+            "min_lr": 0.003,
+            "sma_threshold": 6.0,
+        },
     ),
     "adamw": ("AdamW", {"weight_decay": 0.01}),
-    "adamw_all": ("AdamW", {"weight_decay": 0.01, "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-2}),
+    "adamw_all": (
+        "AdamW",
+        {"weight_decay": 0.01, "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-2},
+    ),
     "adamw_amsgrad": ("AdamW", {"weight_decay": 0.01, "learning_rate": 0.02, "beta_2": 0.9, "amsgrad": True}),
     "adamw_exclude": (
-        "AdamW", {"weight_decay": 0.05, "learning_rate": 0.02, "exclude_from_weight_decay": ["bias:0", "^gain"]}
+        "AdamW",
+        {"weight_decay": 0.05, "learning_rate": 0.02, "exclude_from_weight_decay": ["bias:0", "^gain"]},
     ),
     "cocob": ("COCOB", {}),
     "cocob_alpha": ("COCOB", {"alpha": 5.0, "use_locking": True}),
     "conditional_gradient": ("ConditionalGradient", {"learning_rate": 0.95}),
     "conditional_gradient_all": (
-        "ConditionalGradient", {"learning_rate": 0.95, "lambda_": 0.4, "epsilon": 0.1, "ord": "fro"}
+        "ConditionalGradient",
+        {"learning_rate": 0.95, "lambda_": 0.4, "epsilon": 0.1, "ord": "fro"},
     ),
     "conditional_gradient_nuclear": (
-        "ConditionalGradient", {"learning_rate": 0.95, "lambda_": 0.4, "ord": "nuclear"}
+        "ConditionalGradient",
+        {"learning_rate": 0.95, "lambda_": 0.4, "ord": "nuclear"},
     ),
     "lamb": ("LAMB", {}),
-    "lamb_all": ("LAMB", {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01, "weight_decay": 0.1}),
-    "lamb_exclude": ("LAMB", {"learning_rate": 0.02, "weight_decay": 0.1, "exclude_from_weight_decay": ["bias"]}),
+    "lamb_all": (
+        "LAMB",
+        {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01, "weight_decay": 0.1},
+    ),
+    "lamb_exclude": (
+        "LAMB",
+        {"learning_rate": 0.02, "weight_decay": 0.1, "exclude_from_weight_decay": ["bias"]},
+    ),
     "lamb_exclude_adaptation": (
         "LAMB",
         {
@@ -84,7 +108,14 @@ CASES = {
     "novograd": ("NovoGrad", {}),
     "novograd_all": (
         "NovoGrad",
-        {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01, "weight_decay": 0.05, "grad_averaging": True},
+        {
+            "learning_rate": 0.02,
+            "beta_1": 0.8,
+            "beta_2": 0.9,
+            "epsilon": 0.01,
+            "weight_decay": 0.05,
+            "grad_averaging": True,
+        },
     ),
     "novograd_amsgrad": ("NovoGrad", {"learning_rate": 0.02, "beta_2": 0.9, "amsgrad": True}),
     "proximal_adagrad": ("ProximalAdagrad", {}),
@@ -101,19 +132,36 @@ CASES = {
     "rectifiedadam": ("RectifiedAdam", {}),
     "rectifiedadam_all": (
         "RectifiedAdam",
-        {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01, "weight_decay": 0.05, "sma_threshold": 4.5},
+        {
+            "learning_rate": 0.02,
+            "beta_1": 0.8,
+            "beta_2": 0.9,
+            "epsilon": 0.01,
+            "weight_decay": 0.05,
+            "sma_threshold": 4.5,
+        },
     ),
     "rectifiedadam_amsgrad": ("RectifiedAdam", {"learning_rate": 0.02, "beta_2": 0.9, "amsgrad": True}),
     "rectifiedadam_warm_up": (
         "RectifiedAdam",
-        {"learning_rate": 0.02, "total_steps": 40, "warmup_proportion": 0.2, "min_lr": 0.003, "weight_decay": 0.1},
+        {
+            "learning_rate": 0.02,
+            "total_steps": 40,
+            "warmup_proportion": 0.2,
+            "min_lr": 0.003,
+            "weight_decay": 0.1,
+        },
     ),
     "rectifiedadam_no_warm_up": (
-        "RectifiedAdam", {"learning_rate": 0.02, "total_steps": 30, "warmup_proportion": 0.0}
+        "RectifiedAdam",
+        {"learning_rate": 0.02, "total_steps": 30, "warmup_proportion": 0.0},
     ),
     "sgdw": ("SGDW", {"weight_decay": 0.01}),
     "sgdw_momentum": ("SGDW", {"weight_decay": 0.01, "learning_rate": 0.02, "momentum": 0.9}),
-    "sgdw_nesterov": ("SGDW", {"weight_decay": 0.01, "learning_rate": 0.02, "momentum": 0.9, "nesterov": True}),
+    "sgdw_nesterov": (
+        "SGDW",
+        {"weight_decay": 0.01, "learning_rate": 0.02, "momentum": 0.9, "nesterov": True},
+    ),
     "yogi": ("Yogi", {}),
     "yogi_all": (
         "Yogi",
@@ -167,11 +215,11 @@ def ours(name, api, **hypers):
     return kcompat.optimizer_class(getattr(addons, name).rule_class, api, name=name)(**hypers)
 
 
-def assert_same(got, want, before=None, rtol=1e-6):
+def assert_same(got, want, rtol=1e-9, atol=1e-10):
     # Addons keeps its hyperparameters in float32, also of float64 variables: 0.001 is 0.001 * (1 + 4.7e-8) there,
     # and 1 - 0.999 differs from 0.001 by 1.7e-5 of it. So the same is done to ours, below.
     for value, other, name in zip(got, want, NAMES):
-        np.testing.assert_allclose(value, other, rtol=rtol, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(value, other, rtol=rtol, atol=atol, err_msg=name)
     start = starting_values(SHAPES, dtype="float64")
     assert max(np.abs(value - other).max() for value, other in zip(want, start)) > 1e-3
 
@@ -185,7 +233,9 @@ def as_float32(hypers, cls):
     exact = {"epsilon"} if cls != "Yogi" else set()
     exact |= {"alpha"} if cls == "COCOB" else set()
     return {
-        n: float(np.float32(v)) if isinstance(v, float) and n not in exact and not rule.hypers[n].static else v
+        n: float(np.float32(v))
+        if isinstance(v, float) and n not in exact and not rule.hypers[n].static
+        else v
         for n, v in every.items()
     }
 
@@ -196,15 +246,19 @@ def test_dense(name, api):
     cls, hypers = CASES[name]
     gradients = gradients_of()
     theirs = train(getattr(tfa.optimizers, cls)(**hypers), gradients)
-    assert_same(train(ours(cls, api, **as_float32(hypers, cls)), gradients), theirs, rtol=1e-9)
+    assert_same(train(ours(cls, api, **as_float32(hypers, cls)), gradients), theirs)
 
 
-@pytest.mark.parametrize("name", sorted(n for n, (cls, _) in CASES.items() if cls not in (*HYBRID, "COCOB")))
+# Of sparse gradients, COCOB refuses all, and NovoGrad fails with amsgrad (see test_where_addons_is_wrong).
+SPARSE = [n for n, (cls, _) in CASES.items() if cls not in (*HYBRID, "COCOB") and n != "novograd_amsgrad"]
+
+
+@pytest.mark.parametrize("name", sorted(SPARSE))
 def test_sparse(name):
     cls, hypers = CASES[name]
     gradients = gradients_of(sparse={EMBEDDING})
     theirs = train(getattr(tfa.optimizers, cls)(**hypers), gradients)
-    assert_same(train(ours(cls, APIS[0], **as_float32(hypers, cls)), gradients), theirs, rtol=1e-9)
+    assert_same(train(ours(cls, APIS[0], **as_float32(hypers, cls)), gradients), theirs)
 
 
 @pytest.mark.parametrize("cls", HYBRID)
@@ -212,11 +266,13 @@ def test_sparse_gradients_with_every_row_are_dense_ones(cls):
     # With every row present in every step, what Addons does with absent rows does not show.
     _, hypers = next(case for case in CASES.values() if case[0] == cls)
     hypers = dict(hypers, learning_rate=0.02)
+    if cls == "SGDW":  # which without momentum forgets the decay; see test_where_addons_is_wrong
+        hypers["momentum"] = 0.5
     gradients = gradients_of()
     for row in gradients:
         row[EMBEDDING] = (row[EMBEDDING], np.arange(6))
     theirs = train(getattr(tfa.optimizers, cls)(**hypers), gradients)
-    assert_same(train(ours(cls, APIS[0], **as_float32(hypers, cls)), gradients), theirs, rtol=1e-9)
+    assert_same(train(ours(cls, APIS[0], **as_float32(hypers, cls)), gradients), theirs)
 
 
 @pytest.mark.parametrize("cls", HYBRID)
@@ -244,7 +300,7 @@ def test_float32(cls):
     gradients = gradients_of()
     theirs = train(getattr(tfa.optimizers, cls)(**hypers), gradients, "float32")
     # Their 1 - beta_2 is rounded to float32 after beta_2 is, and so is RAdam's rho_t, which is small at first.
-    assert_same(train(ours(cls, APIS[0], **hypers), gradients, "float32"), theirs, rtol=1e-2)
+    assert_same(train(ours(cls, APIS[0], **hypers), gradients, "float32"), theirs, rtol=1e-2, atol=1e-5)
 
 
 def test_decay_var_list():
@@ -256,24 +312,47 @@ def test_decay_var_list():
         theirs = train(getattr(tfa.optimizers, cls)(**hypers), gradients, decay_var_list=[0, 3])
         for api in APIS:
             got = train(ours(cls, api, **as_float32(hypers, cls)), gradients, decay_var_list=[0, 3])
-            assert_same(got, theirs, rtol=1e-9)
+            assert_same(got, theirs)
 
 
-def test_minimize_and_a_schedule():
-    results = []
-    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([3, 6], [0.1, 0.01, 0.001])
-    for module in (tfa.optimizers, addons):
-        decay = tf.keras.optimizers.schedules.PiecewiseConstantDecay([3, 6], [0.05, 0.02, 0.01])
-        optimizer = module.SGDW(decay, schedule, momentum=0.5)
-        a, b = tf.Variable([1.0, -2.0], name="a"), tf.Variable([3.0], name="b")
-        for _ in range(9):
-            optimizer.minimize(
-                lambda: tf.reduce_sum(a**2) + tf.reduce_sum(b**2),  # noqa: B023
-                [a, b],
-                decay_var_list=[b],
-            )
-        results.append(np.concatenate([a.numpy(), b.numpy()]))
-    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+def minimized(module, **kwargs):
+    """Nine steps down two parabolas, both hyperparameters being schedules."""
+    rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay([3, 6], [0.1, 0.01, 0.001])
+    decay = tf.keras.optimizers.schedules.PiecewiseConstantDecay([3, 6], [0.05, 0.02, 0.01])
+    optimizer = module.SGDW(decay, rate, momentum=0.5)
+    a, b = tf.Variable([1.0, -2.0], name="a"), tf.Variable([3.0], name="b")
+    if kwargs:
+        kwargs = {name: [b] for name in kwargs}
+    for _ in range(9):
+        optimizer.minimize(lambda: tf.reduce_sum(a**2) + tf.reduce_sum(b**2), [a, b], **kwargs)
+    return np.concatenate([a.numpy(), b.numpy()])
+
+
+def test_minimize_and_schedules():
+    theirs, got = minimized(tfa.optimizers), minimized(addons)
+    np.testing.assert_allclose(got, theirs, rtol=1e-5)
+    # Addons' minimize hands the list to apply_gradients, which sets it again, to none: it has no effect. Here
+    # it has: a does not decay.
+    np.testing.assert_array_equal(minimized(tfa.optimizers, decay_var_list=True), theirs)
+    listed = minimized(addons, decay_var_list=True)
+    assert listed[2] == got[2]
+    assert np.abs(listed[:2] - got[:2]).min() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"clipnorm": 0.3}, {"clipvalue": 0.1}, {"global_clipnorm": 0.5}, {"decay": 0.05}, {"lr": 0.01}],
+)
+def test_arguments_of_the_base_class(arguments):
+    gradients = gradients_of()
+    for cls in ("RectifiedAdam", "LAMB", "NovoGrad", "LazyAdam", "Yogi"):
+        theirs = train(getattr(tfa.optimizers, cls)(**arguments), gradients)
+        rounded = as_float32({}, cls)
+        rounded.update((n, float(np.float32(v))) for n, v in arguments.items() if n in ("decay", "lr"))
+        rounded.update((n, v) for n, v in arguments.items() if "clip" in n)
+        if "lr" in arguments:
+            del rounded["learning_rate"]
+        assert_same(train(ours(cls, APIS[0], **rounded), gradients), theirs)
 
 
 @pytest.mark.parametrize("base", ["SGD", "Adam"])
@@ -287,7 +366,7 @@ def test_extend_with_decoupled_weight_decay(base):
         rounded.update(beta_1=float(np.float32(0.9)), beta_2=float(np.float32(0.999)))
     # Of the native class the catalogue's rule of that name is taken.
     got = train(addons.extend_with_decoupled_weight_decay(native)(**rounded), gradients)
-    assert_same(got, theirs, rtol=1e-9)
+    assert_same(got, theirs)
 
 
 @pytest.mark.parametrize("cls", sorted(addons._RULES))
@@ -338,6 +417,30 @@ def test_where_addons_is_wrong():
     )
     got = train(ours("LazyAdam", APIS[0], amsgrad=True, **hypers), gradients)[EMBEDDING]
     assert np.abs(got - without).max() > 1e-3
+    # SGDW without momentum leaves the decay out of sparse gradients without a word.
+    every = [
+        [(g, np.arange(6)) if i == EMBEDDING else g for i, g in enumerate(row)] for row in gradients_of()
+    ]
+    theirs = [
+        train(cls(learning_rate=0.02, **hypers), every)[EMBEDDING]
+        for cls, hypers in (
+            (tfa.optimizers.SGDW, {"weight_decay": 0.01}),
+            (tf.keras.optimizers.legacy.SGD, {}),
+        )
+    ]
+    np.testing.assert_array_equal(*theirs)
+    hypers = {"weight_decay": 0.01, "learning_rate": 0.02}
+    assert_same(
+        train(ours("SGDW", APIS[0], **as_float32(hypers, "SGDW")), every),
+        train(tfa.optimizers.SGDW(**hypers), gradients_of()),  # dense ones do decay
+    )
+    # NovoGrad's largest second moment has the variable's shape there, which the present rows don't fit.
+    hypers = {"learning_rate": 0.02, "beta_2": 0.9, "amsgrad": True}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible shapes"):
+        train(tfa.optimizers.NovoGrad(**hypers), gradients)
+    got = train(ours("NovoGrad", APIS[0], **hypers), gradients)
+    without = train(ours("NovoGrad", APIS[0], **dict(hypers, amsgrad=False)), gradients)
+    assert np.isfinite(got[EMBEDDING]).all() and np.abs(got[EMBEDDING] - without[EMBEDDING]).max() > 1e-3
     # An epsilon of 0 is taken for "none given".
     theirs = [train(tfa.optimizers.RectifiedAdam(0.02, epsilon=e), gradients_of())[0] for e in (0.0, 1e-7)]
     np.testing.assert_array_equal(*theirs)
