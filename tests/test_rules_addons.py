@@ -405,7 +405,7 @@ def test_absent_rows():
 
 
 def test_exclusions():
-    params, gradients = starting_values(SHAPES, dtype="float64"), shrinking_gradients()
+    params, gradients = starting_values(SHAPES, dtype="float64"), shrinking_gradients()[:15]
     names = ["dense/kernel", "embedding", "dense/bias", "gain"]
     hypers = {"lr": 0.02, "weight_decay": 0.1}
 
@@ -686,10 +686,9 @@ def test_decay_var_list_in_a_graph(api, mode):
     assert [float(value[0]) for value in result.params] == [8, 2]
 
 
-@pytest.mark.parametrize("api", EAGER)
+# Of JAX, a loss takes its variables as arguments.
+@pytest.mark.parametrize("api", [api for api in EAGER if _arrays.backend(api) != "jax"])
 def test_minimize_with_a_list(api):
-    if _arrays.backend(api) == "jax":
-        pytest.skip("a loss of JAX takes its variables as arguments")
     optimizer = public(api)["SGDW"](0.5, 0.0)
     variables = [make_variable(api, np.full(2, 8.0, "float32"), name) for name in ("kernel", "bias")]
 
