@@ -12,8 +12,8 @@ differs:
 - An epsilon of 0 is 0; Addons replaces it with the backend's 1e-7.
 - `exclude_from_weight_decay` and `exclude_from_layer_adaptation` match a variable's name with or without
   ":0". On Keras 3 that name is the variable's path, such as "sequential/dense/kernel".
-- `decay_var_list` is a keyword argument, and may not change from step to step. In `minimize` it has an effect,
-  which in Addons is lost. SGDW without momentum also decays the rows of sparse gradients.
+- `decay_var_list` is a keyword argument, and may not change from step to step. `minimize` heeds it, and that
+  of Addons does not. SGDW without momentum also decays the rows of sparse gradients.
 - `exclude_from_weight_decay` as an attribute is every optimizer's method; the patterns are in
   `optimizer.rule`.
 

@@ -3,6 +3,8 @@
 import inspect
 import json
 import pickle
+import subprocess
+import sys
 
 import _arrays
 import numpy as np
@@ -552,6 +554,14 @@ def required(name):
     return {"AdamW": (1e-2,), "SGDW": (1e-2,), "ConditionalGradient": (0.9,)}.get(name, ())
 
 
+def test_importing_it_imports_no_framework():
+    code = (
+        "import sys, kcompat.addons; found = {'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules);"
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
 @pytest.mark.skipif(not APIS, reason="no API")
 def test_names():
     assert set(addons.NAMES) <= set(dir(addons))
@@ -628,6 +638,12 @@ def test_decay_var_list(api):
         after(optimizer, vs, decay_var_list=vs[:2])
     with pytest.raises(kcompat.HyperparameterError, match="same list"):
         after(optimizer, vs)
+    vs = variables()
+    optimizer = make(0.5)
+    after(optimizer, vs)
+    after(optimizer, vs, decay_var_list=vs)
+    with pytest.raises(kcompat.HyperparameterError, match="'kernel.* decayed"):
+        after(optimizer, vs, decay_var_list=vs[1:])
     # In front of it, clipping: the rule is inside transforms then.
     vs = variables()
     assert after(make(0.5, clipnorm=1.0), vs, decay_var_list=[vs[2]]) == [8, 8, 2]
