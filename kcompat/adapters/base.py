@@ -10,9 +10,11 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Typ
 from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
+from ..rules.decoupled import Decoupled
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
+from .decay_variables import DecoupledWeightDecayExtension
 from .described import description
 from .registration import register
 from .saving import SavedState, Saving
@@ -208,7 +210,10 @@ class Adapter(Saving):
             "__module__": rule.__module__,
             "__signature__": cls._constructor_signature(rule),
         }
-        made: Any = type(name, (cls, host), namespace)
+        bases: Tuple[type, ...] = (cls, host)
+        if issubclass(rule, Decoupled):
+            bases = (DecoupledWeightDecayExtension, *bases)
+        made: Any = type(name, bases, namespace)
         made._made_with = (rule, cls.api, name)
         made._made = made
         made._host_class = host
@@ -544,7 +549,8 @@ class Adapter(Saving):
         if base.get("decay"):
             config["decay"] = base["decay"]
         if state.excluded:
-            config[_EXCLUDED] = {"names": state.excluded.names, "patterns": state.excluded.patterns}
+            key = _excluded_key(type(state.rule))
+            config[key] = {"names": state.excluded.names, "patterns": state.excluded.patterns}
         return config
 
     def _rule_config(self, rule: UpdateRule) -> Dict[str, Any]:
@@ -611,7 +617,7 @@ class Adapter(Saving):
             custom_objects: name -> class, for schedules that the host does not know.
         """
         config = {name: value for name, value in config.items() if name not in _FOREIGN_CONFIG}
-        excluded = config.pop(_EXCLUDED, None)
+        excluded = config.pop(_excluded_key(cls.rule_class), None)
         if config.get("decay", None) == 0:
             del config["decay"]
         if "lr" in config and "learning_rate" in cls.rule_class.hypers:  # Keras' name until 2.2
@@ -676,6 +682,11 @@ def in_words(value: Any) -> str:
         return "a {} of {}".format(kind, len(value))
     shape = getattr(value, "shape", None)
     return "an object of type {}{}".format(kind, "" if shape is None else " of shape {}".format(shape))
+
+
+def _excluded_key(rule: Type[UpdateRule]) -> str:
+    """Where a configuration has what `exclude_from_weight_decay` was given."""
+    return "excluded_variables" if _EXCLUDED in rule.hypers else _EXCLUDED
 
 
 def _base_names(rule: Type[UpdateRule]) -> List[str]:

@@ -7,6 +7,7 @@ from typing import Any, List
 
 # Rule -> the module of its family. Resolved lazily, so that using one rule imports one family.
 CATALOGUE = {
+    "AdaBelief": ".adabelief",
     "AdaBound": ".adabound",
     "Adadelta": ".adadelta",
     "Adafactor": ".adafactor",
@@ -18,21 +19,30 @@ CATALOGUE = {
     "Adan": ".adan",
     "AdEMAMix": ".ademamix",
     "ADOPT": ".adopt",
+    "COCOB": ".cocob",
+    "ConditionalGradient": ".conditional_gradient",
     "DAdaptAdam": ".prodigy",
     "Ftrl": ".ftrl",
     "Lamb": ".lamb",
+    "LAMB": ".lamb_addons",
     "LARS": ".lars",
+    "LazyAdam": ".lazy",
     "Lion": ".lion",
     "Muon": ".muon",
     "Nadam": ".nadam",
     "NadamW": ".nadamw",
+    "NovoGrad": ".novograd",
     "Prodigy": ".prodigy",
+    "ProximalAdagrad": ".proximal",
+    "RectifiedAdam": ".rectified",
     "RMSprop": ".rmsprop",
     "ScheduleFreeAdamW": ".schedule_free",
     "ScheduleFreeSGD": ".schedule_free_sgd",
     "SGD": ".sgd",
+    "SGDW": ".decoupled",
     "SOAP": ".soap",
     "Sophia": ".sophia",
+    "Yogi": ".proximal",
 }
 
 __all__ = ["CATALOGUE", *CATALOGUE]  # noqa: PLE0604

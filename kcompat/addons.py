@@ -1,0 +1,102 @@
+"""Drop-in for `tensorflow_addons.optimizers` 0.23, native on the API found here.
+
+    import kcompat.addons as tfa_optimizers     # or: from kcompat.addons import LAMB
+
+Names, arguments, their order and defaults are those of TensorFlow Addons, and so are the numbers. What
+differs:
+
+- The base arguments of every kcompat optimizer (`weight_decay` excepted where the rule has one) come besides.
+- Sparse gradients: duplicate rows are summed. RectifiedAdam, AdaBelief, Yogi, SGDW and AdamW treat one as a
+  dense gradient with zeros; Addons lets the moments of all rows decay and moves, or decays, only the rows
+  present.
+- An epsilon of 0 is 0; Addons replaces it with the backend's 1e-7.
+- `exclude_from_weight_decay` and `exclude_from_layer_adaptation` match a variable's name with or without
+  ":0". On Keras 3 that name is the variable's path, such as "sequential/dense/kernel".
+- `decay_var_list` is a keyword argument, and may not change from step to step. `minimize` heeds it, and that
+  of Addons does not. SGDW without momentum also decays the rows of sparse gradients.
+- `exclude_from_weight_decay` as an attribute is every optimizer's method; the patterns are in
+  `optimizer.rule`.
+
+Classes are made on first access, so importing this module imports no framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, List
+
+from .adapters import class_of, optimizer_class
+from .errors import RuleError
+from .rules import CATALOGUE
+
+# Name -> (module of the rule, the rule's name there).
+_RULES = {
+    "AdaBelief": (".rules.adabelief", "AdaBelief"),
+    "AdamW": (".rules.decoupled", "DecoupledAdamW"),
+    "COCOB": (".rules.cocob", "COCOB"),
+    "ConditionalGradient": (".rules.conditional_gradient", "ConditionalGradient"),
+    "LAMB": (".rules.lamb_addons", "LAMB"),
+    "LazyAdam": (".rules.lazy", "LazyAdam"),
+    "NovoGrad": (".rules.novograd", "NovoGrad"),
+    "ProximalAdagrad": (".rules.proximal", "ProximalAdagrad"),
+    "RectifiedAdam": (".rules.rectified", "RectifiedAdam"),
+    "SGDW": (".rules.decoupled", "SGDW"),
+    "Yogi": (".rules.proximal", "Yogi"),
+}
+
+NAMES = (*_RULES, "DecoupledWeightDecayExtension", "extend_with_decoupled_weight_decay")
+
+__all__ = ["NAMES", *NAMES]  # noqa: PLE0604
+
+
+def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Any:
+    """An optimizer class with weight decay that is not multiplied by the learning rate.
+
+    Args:
+        base_optimizer: an optimizer class of kcompat; or a rule class; or an optimizer class of Keras' own
+            that the catalogue has by its name, such as tf.keras.optimizers.Adam, in whose place the
+            catalogue's is extended.
+
+    Returns:
+        A class whose arguments are weight_decay, exclude_from_weight_decay and then those of
+        `base_optimizer`; of the same API if that is an optimizer class of kcompat, else of the default one.
+
+    Raises:
+        RuleError: anything else, or a class that has weight decay already.
+    """
+    from .rule import UpdateRule
+    from .rules.decoupled import extended
+
+    rule = getattr(base_optimizer, "rule_class", None)
+    if rule is not None:
+        made = extended(rule)
+        return class_of(made, base_optimizer.api, base_optimizer._host_class, made.__name__)
+    if isinstance(base_optimizer, type):
+        if issubclass(base_optimizer, UpdateRule):
+            return optimizer_class(extended(base_optimizer))
+        module, name = base_optimizer.__module__.split(".")[0], base_optimizer.__name__
+        if name in CATALOGUE and module in ("keras", "tf_keras", "tensorflow"):
+            family = importlib.import_module(".rules" + CATALOGUE[name], __package__)
+            return optimizer_class(extended(getattr(family, name)))
+    raise RuleError(
+        "extend_with_decoupled_weight_decay({!r}): expected an optimizer class of kcompat, a rule class, or "
+        "a class of Keras' own of the name of a rule of the catalogue ({}).".format(
+            base_optimizer, ", ".join(CATALOGUE)
+        )
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RULES:
+        module, rule = _RULES[name]
+        # Not stored here: KCOMPAT_API may change, and classes are cached where they are made.
+        return optimizer_class(getattr(importlib.import_module(module, __package__), rule), name=name)
+    if name == "DecoupledWeightDecayExtension":
+        return importlib.import_module(".adapters.decay_variables", __package__).DecoupledWeightDecayExtension
+    raise AttributeError(
+        "module {!r} has no optimizer {!r}; it has {}".format(__name__, name, ", ".join(NAMES))
+    )
+
+
+def __dir__() -> List[str]:
+    return sorted(set(globals()) | set(NAMES))
