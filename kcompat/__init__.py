@@ -46,7 +46,16 @@ _WHERE = {
 }
 
 # Submodules that `kcompat.<name>` reaches without an import statement of their own.
-_SUBMODULES = ("environment", "errors", "namespaces", "optimizers", "rules", "testing", "transforms")
+_SUBMODULES = (
+    "environment",
+    "errors",
+    "namespaces",
+    "optimizers",
+    "rules",
+    "schedules",
+    "testing",
+    "transforms",
+)
 
 __all__ = [
     "ApiNotAvailableError",
