@@ -329,8 +329,8 @@ class CosineDecayRestarts(Schedule):
 class CosineAnnealing(Schedule):
     """keras-adamw's `eta_t`: a factor that falls as half a cosine in each of its cycles, times learning_rate.
 
-    value = learning_rate * (eta_min + (eta_max - eta_min) * (1 + cos(pi * t_cur / (total_iterations - 1))) / 2);
-    t_cur counts the steps of a cycle from 0. With `autorestart` a cycle is `total_iterations` steps;
+    value = learning_rate * (eta_min + (eta_max - eta_min) * (1 + cos(pi * t)) / 2) with
+    t = t_cur / (total_iterations - 1); t_cur counts the steps of a cycle from 0. With `autorestart` a cycle is `total_iterations` steps;
     without, t_cur goes on, and so the cosine rises again. Setting keras-adamw's t_cur by hand, to restart,
     is here a list of the steps with which a new cycle begins.
 
@@ -508,8 +508,8 @@ class OneCycle(Schedule):
     """Up to max_lr and down to almost nothing, once: Smith & Topin 2018, arXiv:1708.07120.
 
     Starts at max_lr / div_factor, is at max_lr after `pct_start` of the steps, and ends at
-    max_lr / (div_factor * final_div_factor) with the last of `total_steps`, where it stays. With `three_phase`
-    the way down first leads to the starting value, in as many steps as the way up. Arguments and numbers are
+    max_lr / (div_factor * final_div_factor) with the last of `total_steps`, where it stays. With
+    `three_phase` the way down first leads to the starting value, in as many steps as the way up. Arguments and numbers are
     those of PyTorch's `OneCycleLR`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: their numbers, as a learning rate on every API and mode, and their configuration."""
+"""Learning-rate schedules: their numbers, their configuration, and what they do on every API and mode."""
 
 import copy
 import importlib
@@ -292,24 +292,24 @@ def keras_modules():
 
 
 TWINS = [
-    ("ExponentialDecay", dict(initial_learning_rate=0.3, decay_steps=4, decay_rate=0.8)),
-    ("ExponentialDecay", dict(initial_learning_rate=0.3, decay_steps=4, decay_rate=0.8, staircase=True)),
-    ("InverseTimeDecay", dict(initial_learning_rate=0.3, decay_steps=4, decay_rate=0.8)),
-    ("InverseTimeDecay", dict(initial_learning_rate=0.3, decay_steps=4, decay_rate=0.8, staircase=True)),
-    ("PolynomialDecay", dict(initial_learning_rate=0.3, decay_steps=7)),
-    ("PolynomialDecay", dict(initial_learning_rate=0.3, decay_steps=7, power=2.0, end_learning_rate=0.02)),
-    ("PolynomialDecay", dict(initial_learning_rate=0.3, decay_steps=7, cycle=True)),
-    ("PiecewiseConstantDecay", dict(boundaries=[3, 7], values=[0.3, 0.2, 0.05])),
-    ("CosineDecay", dict(initial_learning_rate=0.3, decay_steps=9)),
-    ("CosineDecay", dict(initial_learning_rate=0.3, decay_steps=9, alpha=0.2)),
+    ("ExponentialDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8}),
+    ("ExponentialDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True}),
+    ("InverseTimeDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8}),
+    ("InverseTimeDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7, "power": 2.0, "end_learning_rate": 0.02}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7, "cycle": True}),
+    ("PiecewiseConstantDecay", {"boundaries": [3, 7], "values": [0.3, 0.2, 0.05]}),
+    ("CosineDecay", {"initial_learning_rate": 0.3, "decay_steps": 9}),
+    ("CosineDecay", {"initial_learning_rate": 0.3, "decay_steps": 9, "alpha": 0.2}),
     (
         "CosineDecay",
-        dict(initial_learning_rate=0.05, decay_steps=9, alpha=0.2, warmup_target=0.3, warmup_steps=4),
+        {"initial_learning_rate": 0.05, "decay_steps": 9, "alpha": 0.2, "warmup_target": 0.3, "warmup_steps": 4},
     ),
-    ("CosineDecayRestarts", dict(initial_learning_rate=0.3, first_decay_steps=5)),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.3, "first_decay_steps": 5}),
     (
         "CosineDecayRestarts",
-        dict(initial_learning_rate=0.3, first_decay_steps=5, t_mul=1.0, m_mul=0.8, alpha=0.1),
+        {"initial_learning_rate": 0.3, "first_decay_steps": 5, "t_mul": 1.0, "m_mul": 0.8, "alpha": 0.1},
     ),
 ]
 
@@ -352,9 +352,9 @@ def values_of(schedule, steps):
 def test_one_cycle_agrees_with_torch():
     torch = pytest.importorskip("torch")
     for arguments in (
-        dict(total_steps=40),
-        dict(total_steps=40, anneal_strategy="linear", pct_start=0.4),
-        dict(total_steps=33, three_phase=True, div_factor=10.0, final_div_factor=50.0),
+        {"total_steps": 40},
+        {"total_steps": 40, "anneal_strategy": "linear", "pct_start": 0.4},
+        {"total_steps": 33, "three_phase": True, "div_factor": 10.0, "final_div_factor": 50.0},
     ):
         weight = torch.nn.Parameter(torch.zeros(1))
         optimizer = torch.optim.SGD([weight], lr=0.1)

@@ -32,7 +32,7 @@ def oracle(rule, params=None, gradients=None):
 
 
 def sgd(change=None, after=None, rate=0.1):
-    """Plain NumPy: SGD with gradients changed by `change(g, w, i, step)`, then `after(w, before, i, step)`."""
+    """Plain NumPy: SGD with `change(g, w, i, step)` in the gradients' place, then `after(w, before, i, step)`."""
     params, gradients = given()
     values = [p.astype("float64") for p in params]
     for step, row in enumerate(gradients, 1):
@@ -260,7 +260,8 @@ MADE = {
     "accumulation": lambda r: T.GradientAccumulation(r, 2),
     "decay": lambda r: T.InverseTimeDecay(r, 0.1),
 }
-NEW = [name for name in sorted(MADE) if name not in ("clipnorm", "global_clipnorm", "unscale", "accumulation")]
+OLD = ("accumulation", "clipnorm", "global_clipnorm", "unscale")
+NEW = [name for name in sorted(MADE) if name not in OLD]
 RULES = {"adam": rules.Adam(0.05, epsilon=1e-3), "distance": Distance(0.1)}
 # What has a slot of the same name, or a partition inside.
 CLASH = [{"moving_average", "swa"}, {"partition", "partition_all"}]
@@ -333,8 +334,15 @@ def test_gradient_transforms_in_every_order(names):
     close(oracle(rule)[0], values)
 
 
-@pytest.mark.parametrize("inside", sorted(RULES))
-@pytest.mark.parametrize("pair", itertools.permutations(sorted(MADE), 2), ids="-".join)
+PAIRS = [
+    pytest.param(pair, inside, marks=() if i % 9 == 0 else pytest.mark.wide, id="-".join((*pair, inside)))
+    for i, (pair, inside) in enumerate(
+        itertools.product(itertools.permutations(sorted(MADE), 2), sorted(RULES))
+    )
+]
+
+
+@pytest.mark.parametrize("pair,inside", PAIRS)
 def test_pairs_nest(pair, inside):
     """Either order makes a rule that runs, does something, and is JSON; with clipping by a norm that is never
     reached between, which makes everything around it see all gradients at once, the numbers are the same."""
@@ -357,7 +365,9 @@ def test_pairs_nest(pair, inside):
     assert hash(again) == hash(rule)
     if inside == "adam":
         idle = MADE[outer](MADE[inner](T.ClipByGlobalNorm(base, 1e9)))
-        if "partition_all" not in pair:
+        # Decay around what looks at the parameter: it has decayed then, but not where all gradients are seen.
+        looks = outer == "weight_decay" and inner in ("agc", "regularization")
+        if "partition_all" not in pair and not looks:
             close(oracle(idle)[0], got, rtol=1e-9)
 
 
@@ -381,7 +391,9 @@ def test_pairs_on_every_api(api, pair):
 
 
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("name", sorted(MADE))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if "part" in n else pytest.mark.wide) for n in sorted(MADE)]
+)
 def test_configuration_of_an_optimizer(api, name):
     rate = schedules.CosineDecay(0.05, 9, alpha=0.2)
     rule = MADE[name](rules.Adam(rate))

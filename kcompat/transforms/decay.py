@@ -67,8 +67,8 @@ class WeightDecay(DecoupledWeightDecay):
 class NormalizedWeightDecay(Transform):
     """Normalized weight decay: Loshchilov & Hutter 2019, arXiv:1711.05101, appendix B, as in keras-adamw.
 
-    After the rule's step the parameter loses eta_t * sqrt(1 / total_iterations_wd) * (l1 * sign(w) + l2 * w), w
-    the parameter before the step; it is not multiplied by the learning rate. For keras-adamw's cosine
+    After the rule's step the parameter loses eta_t * sqrt(1 / total_iterations_wd) * (l1 * sign(w) + l2 * w),
+    w the parameter before the step; it is not multiplied by the learning rate. For keras-adamw's cosine
     annealing give `schedules.CosineAnnealing` as eta_t, and as the learning rate.
 
     Args:

@@ -39,6 +39,8 @@ class Partition(Transform):
 
     patterns = Hyper([], "the pattern of each part", static=True)
 
+    _count = 0
+
     def __init__(
         self,
         inner: Union[UpdateRule, Mapping[str, Any]],

@@ -1,4 +1,4 @@
-"""Which variables a transform is for: regular expressions over their names, and their number of dimensions."""
+"""Which variables a transform is for: patterns of their names, and their number of dimensions."""
 
 from __future__ import annotations
 

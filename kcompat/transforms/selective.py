@@ -1,4 +1,4 @@
-"""Transforms of gradients that are for some variables only: AGC, gradient centralization, L1 and L2 penalties."""
+"""Transforms of gradients, of some variables only: AGC, gradient centralization, L1 and L2 penalties."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class SelectiveGradientTransform(Transform):
     A subclass declares the hyperparameters `include` and `exclude` and defines `change`. Where a rule inside
     sees all gradients at once, a variable that is left out is known by an empty slot: a scalar, named as
     `marker` says.
+
+    What `change` is given as the parameter is its value before the step if a rule inside sees all gradients
+    at once; else transforms around this one, such as weight decay, have changed it already. Put this one around
+    those, and there is no difference.
     """
 
     _applies = True
