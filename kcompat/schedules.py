@@ -97,9 +97,7 @@ class Schedule:
         Raises:
             HyperparameterError: an argument is a function, which has no JSON form.
         """
-        return {
-            name: _plain(type(self).__name__, name, value) for name, value in self._arguments.items()
-        }
+        return {name: _plain(type(self).__name__, name, value) for name, value in self._arguments.items()}
 
     @classmethod
     def from_config(cls: Type[ScheduleT], config: Mapping[str, Any]) -> ScheduleT:
@@ -509,8 +507,8 @@ class OneCycle(Schedule):
 
     Starts at max_lr / div_factor, is at max_lr after `pct_start` of the steps, and ends at
     max_lr / (div_factor * final_div_factor) with the last of `total_steps`, where it stays. With
-    `three_phase` the way down first leads to the starting value, in as many steps as the way up. Arguments and numbers are
-    those of PyTorch's `OneCycleLR`.
+    `three_phase` the way down first leads to the starting value, in as many steps as the way up. Arguments
+    and numbers are those of PyTorch's `OneCycleLR`.
 
     Args:
         max_lr: the highest value.
@@ -837,7 +835,5 @@ def _ascending(schedule: Schedule, name: str, values: Any) -> None:
 
 
 __all__ = [
-    name
-    for name, each in list(vars().items())
-    if inspect.isclass(each) and issubclass(each, Schedule)
+    name for name, each in list(vars().items()) if inspect.isclass(each) and issubclass(each, Schedule)
 ] + ["describe_schedule", "schedule_from"]

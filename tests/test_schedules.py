@@ -32,9 +32,9 @@ SCHEDULES = {
     ),
     "cosine_warm": (
         S.CosineDecay(0.05, 8, alpha=0.2, warmup_target=0.3, warmup_steps=4),
-        lambda n: 0.05 + 0.0625 * n
-        if n < 4
-        else 0.3 * (0.4 * (1 + math.cos(math.pi * min(n - 4, 8) / 8)) + 0.2),
+        lambda n: (
+            0.05 + 0.0625 * n if n < 4 else 0.3 * (0.4 * (1 + math.cos(math.pi * min(n - 4, 8) / 8)) + 0.2)
+        ),
     ),
     "restarts": (
         S.CosineDecayRestarts(0.2, 3, t_mul=2.0, m_mul=0.5, alpha=0.1),
@@ -293,18 +293,33 @@ def keras_modules():
 
 TWINS = [
     ("ExponentialDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8}),
-    ("ExponentialDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True}),
+    (
+        "ExponentialDecay",
+        {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True},
+    ),
     ("InverseTimeDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8}),
-    ("InverseTimeDecay", {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True}),
+    (
+        "InverseTimeDecay",
+        {"initial_learning_rate": 0.3, "decay_steps": 4, "decay_rate": 0.8, "staircase": True},
+    ),
     ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7}),
-    ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7, "power": 2.0, "end_learning_rate": 0.02}),
+    (
+        "PolynomialDecay",
+        {"initial_learning_rate": 0.3, "decay_steps": 7, "power": 2.0, "end_learning_rate": 0.02},
+    ),
     ("PolynomialDecay", {"initial_learning_rate": 0.3, "decay_steps": 7, "cycle": True}),
     ("PiecewiseConstantDecay", {"boundaries": [3, 7], "values": [0.3, 0.2, 0.05]}),
     ("CosineDecay", {"initial_learning_rate": 0.3, "decay_steps": 9}),
     ("CosineDecay", {"initial_learning_rate": 0.3, "decay_steps": 9, "alpha": 0.2}),
     (
         "CosineDecay",
-        {"initial_learning_rate": 0.05, "decay_steps": 9, "alpha": 0.2, "warmup_target": 0.3, "warmup_steps": 4},
+        {
+            "initial_learning_rate": 0.05,
+            "decay_steps": 9,
+            "alpha": 0.2,
+            "warmup_target": 0.3,
+            "warmup_steps": 4,
+        },
     ),
     ("CosineDecayRestarts", {"initial_learning_rate": 0.3, "first_decay_steps": 5}),
     (

@@ -32,7 +32,7 @@ def oracle(rule, params=None, gradients=None):
 
 
 def sgd(change=None, after=None, rate=0.1):
-    """Plain NumPy: SGD with `change(g, w, i, step)` in the gradients' place, then `after(w, before, i, step)`."""
+    """SGD in plain NumPy, with `change(g, w, i, step)` for the gradient, then `after(w, before, i, step)`."""
     params, gradients = given()
     values = [p.astype("float64") for p in params]
     for step, row in enumerate(gradients, 1):

@@ -191,9 +191,7 @@ class _Part(Transform):
         hyper: HyperValues,
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
-        seen, new = _prepared(
-            self.part, self.inner, xp, grads, params, slots, shared, hyper.inner, step
-        )
+        seen, new = _prepared(self.part, self.inner, xp, grads, params, slots, shared, hyper.inner, step)
         return seen, {**shared, **new}
 
     def update(
@@ -240,9 +238,7 @@ def _own(name: str, shared: Mapping[str, Any]) -> Mapping[str, Any]:
     if name == "inner":
         found = {key: value for key, value in shared.items() if not re.match(r"part_\d+_", key)}
     else:
-        found = {
-            key[len(name) + 1 :]: value for key, value in shared.items() if key.startswith(name + "_")
-        }
+        found = {key[len(name) + 1 :]: value for key, value in shared.items() if key.startswith(name + "_")}
     return MappingProxyType(found)
 
 
@@ -300,9 +296,7 @@ class LearningRateMultipliers(Transform):
 def require_learning_rate(rule: UpdateRule, what: str) -> None:
     """Raises RuleError if no rule of a tree has a learning rate."""
     if not any(path.rpartition(".")[2] == "learning_rate" for path in dynamic_hypers(rule)):
-        raise RuleError(
-            "{} change the learning rate, and {} has none.".format(what, type(rule).__name__)
-        )
+        raise RuleError("{} change the learning rate, and {} has none.".format(what, type(rule).__name__))
 
 
 def _pairs(given: Any) -> Any:

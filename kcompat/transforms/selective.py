@@ -18,8 +18,8 @@ class SelectiveGradientTransform(Transform):
     `marker` says.
 
     What `change` is given as the parameter is its value before the step if a rule inside sees all gradients
-    at once; else transforms around this one, such as weight decay, have changed it already. Put this one around
-    those, and there is no difference.
+    at once; else transforms around this one, such as weight decay, have changed it already. Put this one
+    around those, and there is no difference.
     """
 
     _applies = True
