@@ -328,9 +328,9 @@ class CosineAnnealing(Schedule):
     """keras-adamw's `eta_t`: a factor that falls as half a cosine in each of its cycles, times learning_rate.
 
     value = learning_rate * (eta_min + (eta_max - eta_min) * (1 + cos(pi * t)) / 2) with
-    t = t_cur / (total_iterations - 1); t_cur counts the steps of a cycle from 0. With `autorestart` a cycle is `total_iterations` steps;
-    without, t_cur goes on, and so the cosine rises again. Setting keras-adamw's t_cur by hand, to restart,
-    is here a list of the steps with which a new cycle begins.
+    t = t_cur / (total_iterations - 1); t_cur counts the steps of a cycle from 0. With `autorestart` a
+    cycle is `total_iterations` steps; without, t_cur goes on, and so the cosine rises again. Setting
+    keras-adamw's t_cur by hand, to restart, is here a list of the steps with which a new cycle begins.
 
     keras-adamw takes its constructor's eta_t in the first step, whatever t_cur and eta_max say; here the
     formula holds there, too.

@@ -129,9 +129,9 @@ class SWA(_Averaging):
     """Stochastic weight averaging: Izmailov et al. 2018, arXiv:1803.05407, algorithm 1.
 
     The mean of the parameter after step start_averaging + 1 and every `average_period` steps from then.
-    Before that the average is the parameter as it was when the optimizer was built on it. As in TensorFlow
-    Addons; the learning rate's cycle is the rule's own (see `schedules`), and batch normalization has to see the
-    data again after the exchange.
+    Before that the average is the parameter as it was when the optimizer was built on it. As in
+    TensorFlow Addons; the learning rate's cycle is the rule's own (see `schedules`), and batch
+    normalization has to see the data again after the exchange.
 
     Slots: average, like the parameter.
 
