@@ -53,6 +53,7 @@ _SUBMODULES = (
     "namespaces",
     "optimizers",
     "rules",
+    "schedules",
     "testing",
     "transforms",
 )

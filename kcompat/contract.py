@@ -95,39 +95,43 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
     dtype = xp.unwrap(xp.zeros(())).dtype
     param = xp.wrap(np.asarray(base, dtype))
     name = "variable"
-    rule = rule.for_variable(name, shape)
+    # As in a training step: the whole rule prepares, and the one for the variable updates.
+    root = rule
+    rule = root.for_variable(name, shape)
     if not isinstance(rule, UpdateRule):
         raise RuleError("for_variable() returned {!r}; expected an UpdateRule.".format(rule))
     with np.errstate(all="ignore"):
         slots = check_slots(rule, xp, rule.init(xp, param))
-        shared = check_slots(rule, xp, rule.init_shared(xp), "init_shared")
+        shared = check_slots(root, xp, root.init_shared(xp), "init_shared")
         scalars = {
             (id(part.origin), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
-            for path, (part, _, value) in dynamic_hypers(rule).items()
+            for each in (rule, root)
+            for path, (part, _, value) in dynamic_hypers(each).items()
         }
-        guarded = _guarded(rule)
+        guarded_root, guarded = _guarded(root), _guarded(rule)
         for step in (1, 2):
             grad = xp.wrap(np.asarray(base * (0.5 if step == 1 else -2.0) + 0.25, dtype))
             step_ = xp.scalar(float(step))
             hyper = hyper_values(rule, scalars, xp, MappingProxyType(shared))
-            if rule.needs_all:
-                prepared = guarded.prepare(
+            if root.needs_all:
+                hyper = hyper_values(root, scalars, xp, MappingProxyType(shared))
+                prepared = guarded_root.prepare(
                     xp, [grad], [param], [MappingProxyType(slots)], MappingProxyType(shared), hyper, step_
                 )
                 if not isinstance(prepared, tuple) or len(prepared) != 2:
                     raise RuleError(
                         "{}.prepare() returned {}; expected the pair (gradients, new_shared).".format(
-                            type(rule).__name__, type(prepared).__name__
+                            type(root).__name__, type(prepared).__name__
                         )
                     )
                 grads, new_shared = prepared
-                shared = check_same(rule, xp, "prepare", shared, new_shared)
+                shared = check_same(root, xp, "prepare", shared, new_shared)
                 grads = list(grads)
                 # A transform may hand its own update() more than the rule inside gets.
-                if len(grads) != 1 or not (rule.children() or tuple(grads[0].shape) == shape):
+                if len(grads) != 1 or not (root.children() or tuple(grads[0].shape) == shape):
                     raise RuleError(
                         "{}.prepare() returned gradients of other shapes or number.".format(
-                            type(rule).__name__
+                            type(root).__name__
                         )
                     )
                 grad = grads[0]

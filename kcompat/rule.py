@@ -8,7 +8,7 @@ import math
 import numbers
 import re
 from types import MappingProxyType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from .errors import HyperparameterError, RuleError, UnknownArgumentError, nearest
 
@@ -146,6 +146,8 @@ class Hyper:
             # A copy, which changing the caller's or the class's own list does not change. JSON has no tuples.
             value = copy.deepcopy(value)
             return tuple(value) if isinstance(self.default, tuple) and isinstance(value, list) else value
+        if isinstance(value, Mapping):
+            value = _described_schedule(value)
         if is_source(value):
             if not callable(value):
                 _check_scalar_source("{}({}=...)".format(where, self.name), value)
@@ -382,6 +384,11 @@ class UpdateRule:
         """The rules inside this one, by attribute name; empty for a plain rule."""
         return {}
 
+    @classmethod
+    def takes_child(cls, name: str) -> bool:
+        """Whether the constructor has an argument of this name for a rule inside."""
+        return False
+
     def config(self) -> Dict[str, Any]:
         """The whole configuration; JSON, and `Rule(**config)` gives the rule back.
 
@@ -458,13 +465,26 @@ def _check_scalar_source(where: str, value: Any) -> None:
         )
 
 
+def _described_schedule(value: Mapping[str, Any]) -> Any:
+    """The schedule that a configuration describes; anything else as it is, for the check to refuse."""
+    from .schedules import is_description, schedule_from
+
+    return schedule_from(value) if is_description(value) else value
+
+
 def _plain(where: str, value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(where, item) for item in value]
     if is_source(value):
+        from .schedules import Schedule, describe_schedule  # it needs NumPy
+
+        if isinstance(value, Schedule):
+            return describe_schedule(value)
         raise HyperparameterError(
-            "{} is {!r}, which has no JSON form. Give a number, or keep the schedule on the optimizer, whose "
-            "get_config() can serialize a schedule object.".format(where, value)
+            "{} is {!r}, which has no JSON form. Give a number or a schedule of kcompat.schedules, or keep "
+            "the schedule on the optimizer, whose get_config() can serialize one of Keras.".format(
+                where, value
+            )
         )
     return value
 
@@ -581,6 +601,20 @@ class HyperValues:
         }
         shared = {name: changes.get(name, value) for name, value in self._shared.items()}
         return HyperValues(self._where, own, children, shared)
+
+    def mapped(self, name: str, function: Callable[[Any], Any]) -> HyperValues:
+        """A copy in which every hyperparameter of this name in the tree is what the function makes of it.
+
+        Unlike `replace`, it keeps rules side by side (`Partition`) that have different values different.
+        """
+        own = {key: function(value) if key == name else value for key, value in self._own.items()}
+        children = {key: child.mapped(name, function) for key, child in self._children.items()}
+        return HyperValues(self._where, own, children, self._shared)
+
+    def sharing(self, shared: Mapping[str, Any]) -> HyperValues:
+        """A copy, also of those of the rules inside, that finds other shared scalars."""
+        children = {key: child.sharing(shared) for key, child in self._children.items()}
+        return HyperValues(self._where, self._own, children, shared)
 
     def __repr__(self) -> str:
         return "hyper({})".format(", ".join("{}={!r}".format(n, getattr(self, n)) for n in self._names()))

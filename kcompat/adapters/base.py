@@ -11,6 +11,7 @@ from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..rules.decoupled import Decoupled
+from ..schedules import Schedule, describe_schedule, is_description
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
@@ -597,6 +598,8 @@ class Adapter(Saving):
     def _config_value(self, hyper: HyperState) -> Any:
         if hyper.kind == "number":
             return self._current_number(hyper)
+        if isinstance(hyper.source, Schedule):
+            return describe_schedule(hyper.source)
         if hasattr(hyper.source, "get_config"):
             return self._schedule_to_config(hyper.source)
         warnings.warn(
@@ -637,7 +640,7 @@ class Adapter(Saving):
             hyper = rule.hypers.get(name)
             if not isinstance(value, Mapping):
                 continue
-            if hyper is not None and not hyper.static:
+            if hyper is not None and not hyper.static and not is_description(value):
                 revived[name] = cls._schedule_from_config(value, custom_objects)
             elif hyper is None and set(value) == {"module", "class", "config"}:
                 inside = cls._revived(rule_class_from(value), value["config"], custom_objects)
@@ -696,7 +699,7 @@ def _base_names(rule: Type[UpdateRule]) -> List[str]:
 def _check_known(where: str, rule: Type[UpdateRule], kwargs: Mapping[str, Any]) -> None:
     known = [*rule.hypers, *_base_names(rule)]
     for name in kwargs:
-        if name in rule.hypers or name == "inner" or (name == "lr" and "learning_rate" in rule.hypers):
+        if name in rule.hypers or rule.takes_child(name) or (name == "lr" and "learning_rate" in rule.hypers):
             continue
         raise UnknownArgumentError(
             "{}() has no argument {!r}; it has {}.{}".format(

@@ -9,8 +9,10 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 import keras
 import numpy as np
 
+from .. import namespaces
 from ..contract import check_slots
 from ..errors import GradientError
+from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .keras_3_base import Keras3Base, KerasVariable
 
@@ -112,6 +114,11 @@ class Keras3ArraysAdapter(Keras3Base):
         source = hyper.source
         if hyper.kind == "number":
             return self._number_now(hyper)
+        if isinstance(source, Schedule):
+            if self._known(done):
+                return source(int(done))
+            xp = namespaces.namespace(self.backend, "float32")
+            return source.value(xp, xp.scalar(done))
         if hyper.kind == "schedule":
             return self._number(self._scheduled(hyper, done))
         if hyper.kind == "tensor":

@@ -22,6 +22,7 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..rule import hyper_values
+from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .hosts_saving import loading_saved_model
@@ -251,6 +252,9 @@ class TensorFlowAdapter(StepAdapter):
         kind, source = hyper.kind, hyper.source
         if kind == "number":
             return self._number_tensor(hyper)
+        if isinstance(source, Schedule):
+            xp = namespaces.namespace("tensorflow", "float64")
+            return xp.unwrap(source.value(xp, xp.scalar(done))) if _is_tensor(done) else source(done)
         where = "{}.{}: the {}".format(type(self).__name__, hyper.name, kind)
         if kind == "callable":
             source = self._call(source, where)

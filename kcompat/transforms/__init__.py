@@ -6,19 +6,40 @@ from .accumulation import GradientAccumulation, UnscaleGradients
 from .averaging import ExponentialMovingAverage
 from .base import GradientTransform, Transform
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
-from .decay import DecoupledWeightDecay, without_weight_decay
+from .decay import DecoupledWeightDecay, NormalizedWeightDecay, WeightDecay, without_weight_decay
+from .finite import SkipNonFinite
 from .learning_rate import InverseTimeDecay
+from .lookahead import SWA, Lookahead, MovingAverage
+from .partition import LearningRateMultipliers, Partition
+from .selective import (
+    AdaptiveGradientClipping,
+    GradientCentralization,
+    Regularization,
+    SelectiveGradientTransform,
+)
 
 __all__ = [
+    "SWA",
+    "AdaptiveGradientClipping",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
     "DecoupledWeightDecay",
     "ExponentialMovingAverage",
     "GradientAccumulation",
+    "GradientCentralization",
     "GradientTransform",
     "InverseTimeDecay",
+    "LearningRateMultipliers",
+    "Lookahead",
+    "MovingAverage",
+    "NormalizedWeightDecay",
+    "Partition",
+    "Regularization",
+    "SelectiveGradientTransform",
+    "SkipNonFinite",
     "Transform",
     "UnscaleGradients",
+    "WeightDecay",
     "without_weight_decay",
 ]

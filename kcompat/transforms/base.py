@@ -42,6 +42,10 @@ class Transform(UpdateRule):
     def children(self) -> Mapping[str, UpdateRule]:
         return {"inner": self.inner}
 
+    @classmethod
+    def takes_child(cls, name: str) -> bool:
+        return name == "inner"
+
     def replace(self: TransformT, **changes: Any) -> TransformT:
         inner = changes.pop("inner", self.inner)
         return type(self)(inner, **{**self._hyper_values, **changes})
@@ -100,6 +104,10 @@ class Transform(UpdateRule):
         hyper: HyperValues,
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        # A rule inside that does not need to see all gradients does its part in `update`, and must not do it
+        # twice.
+        if not self.inner.needs_all:
+            return grads, shared
         return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
 
     def update(
@@ -144,7 +152,7 @@ class GradientTransform(Transform):
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
         grads = [self.change(xp, grad, hyper) for grad in grads]
-        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+        return super().prepare(xp, grads, params, slots, shared, hyper, step)
 
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: HyperValues, step: Any

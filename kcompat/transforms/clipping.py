@@ -56,7 +56,7 @@ class ClipByGlobalNorm(Transform):
         total = sum(xp.sum(xp.square(grad)) for grad in grads)
         scale = _scale(xp, xp.sqrt(total), hyper.global_clipnorm)
         grads = [grad * scale for grad in grads]
-        return self.inner.prepare(xp, grads, params, slots, shared, hyper.inner, step)
+        return super().prepare(xp, grads, params, slots, shared, hyper, step)
 
 
 def _scale(xp: Any, norm: Any, limit: Any) -> Any:

@@ -28,8 +28,8 @@ class InverseTimeDecay(Transform):
         super()._after_init()
 
     def _decayed(self, hyper: HyperValues, step: Any) -> HyperValues:
-        rate = hyper.inner.learning_rate / (1 + hyper.decay * (step - 1))
-        return hyper.inner.replace(learning_rate=rate)
+        divisor = 1 + hyper.decay * (step - 1)
+        return hyper.inner.mapped("learning_rate", lambda rate: rate / divisor)
 
     def prepare(
         self,
@@ -41,6 +41,8 @@ class InverseTimeDecay(Transform):
         hyper: HyperValues,
         step: Any,
     ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        if not self.inner.needs_all:
+            return grads, shared
         return self.inner.prepare(xp, grads, params, slots, shared, self._decayed(hyper, step), step)
 
     def update(
