@@ -17,6 +17,7 @@ __all__ = [
     "StateError",
     "UnknownApiError",
     "UnknownArgumentError",
+    "VendoringError",
     "nearest",
 ]
 
@@ -61,6 +62,10 @@ class ApiNotAvailableError(KcompatError, ImportError):
 
 class UnknownApiError(ApiNotAvailableError, ValueError):
     """A name was given that is not the name of any optimizer API."""
+
+
+class VendoringError(KcompatError, RuntimeError):
+    """A copy of this package in another one cannot be written, or must not be replaced."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
