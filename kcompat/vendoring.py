@@ -5,7 +5,7 @@ A copy is the folder `DEST/kcompat`: the package, its licence, the part of `pack
 machine, and its hashes take CRLF for LF: the same release gives the same stamp anywhere.
 
 The new copy is written to `DEST/.kcompat.new` and changes places with the old one by renaming. Whenever that
-is interrupted, the next run finds a whole copy, in its place or in `DEST/.kcompat.old`, and goes on from there.
+is interrupted, the next run finds a whole copy, in its place or in `DEST/.kcompat.old`, and goes on with it.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _distribution(name: str, beside: str) -> Optional[str]:
 
 
 def _licences(folder: Optional[str]) -> Dict[str, bytes]:
-    """Return the licence files of a metadata folder: old tools put them at its top, new ones into licenses/."""
+    """Return the licence files of a metadata folder: at its top, or in licenses/ from newer tools."""
     found: Dict[str, bytes] = {}
     for place in ("", "licenses"):
         try:
@@ -436,8 +436,8 @@ def vendor(
     if stamp is None:
         if os.path.isdir(present) and os.listdir(present):
             raise VendoringError(
-                "{} is not empty and has no valid stamp {}: it is not a copy that this command made. Remove it, "
-                "or choose another folder.".format(present, STAMP)
+                "{} is not empty and has no valid stamp {}: it is no copy that this command made. Remove "
+                "it, or choose another folder.".format(present, STAMP)
             )
         if update:
             raise VendoringError("There is no copy {} to update; leave out --update.".format(copy))
@@ -445,8 +445,8 @@ def vendor(
         changed = [path for paths in _differences(present, stamp) for path in paths]
         if changed and not force:
             raise VendoringError(
-                "{} was changed since it was vendored, and the changes would be lost: {}. Move them elsewhere, "
-                "or replace the copy with --force.".format(copy, ", ".join(changed))
+                "{} was changed since it was vendored, and the changes would be lost: {}. Move them "
+                "elsewhere, or replace the copy with --force.".format(copy, ", ".join(changed))
             )
         if update and only is None:
             only = stamp.get("only")

@@ -42,7 +42,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             command.set_defaults(run=module.run)
     if chosen is not None and chosen not in COMMANDS and _is_vendored():
         parser.error(
-            "this copy of kcompat has no {!r}, only {}; use the installed kcompat: python -m kcompat {}".format(
+            "this copy of kcompat has no {!r}, only {}; use the installed one: python -m kcompat {}".format(
                 chosen, ", ".join(COMMANDS), chosen
             )
         )
