@@ -17,6 +17,7 @@ __all__ = [
     "StateError",
     "UnknownApiError",
     "UnknownArgumentError",
+    "UnknownReleaseError",
     "VendoringError",
     "nearest",
 ]
@@ -62,6 +63,10 @@ class ApiNotAvailableError(KcompatError, ImportError):
 
 class UnknownApiError(ApiNotAvailableError, ValueError):
     """A name was given that is not the name of any optimizer API."""
+
+
+class UnknownReleaseError(KcompatError, ValueError):
+    """A release was asked for that is not in the table of releases."""
 
 
 class VendoringError(KcompatError, RuntimeError):

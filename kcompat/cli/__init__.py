@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "main"]
 #: ``add_arguments(parser)`` and ``run(args) -> int``, the exit status.
 COMMANDS: Dict[str, str] = {
     "doctor": "what is installed here, which optimizer APIs work, and why",
+    "matrix": "write a tox.ini or a GitHub workflow over releases of TensorFlow and Keras",
     "vendor": "copy this package into another one, update the copy, or check it",
 }
 
