@@ -1,8 +1,8 @@
 """The releases of TensorFlow and Keras that are tested on, and what each needs to be installed today.
 
 One row a release: its latest patch, a Python that it supports, and what its own pins leave open but it cannot
-run with. This project's own matrix (tox.ini) is checked against the table, and `python -m kcompat matrix` writes
-the matrix of another library from it.
+run with. This project's own matrix (tox.ini) is checked against the table, and `python -m kcompat matrix`
+writes the matrix of another library from it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Release(namedtuple("Release", ("name", "python", "requirements", "apis", "
     """One release and how to install it.
 
     Fields: its name (``tf2.15``, ``keras3-jax``); the Python; the requirements, to be installed together; the
-    optimizer APIs it has; what is installed afterwards, against the pins of what is there; and the environment
-    variables that it is used with, as pairs.
+    optimizer APIs it has; what is installed afterwards, against the pins of what is there; and the
+    environment variables that it is used with, as pairs.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Make a library `mylib` in a folder with a copy of this checkout's package, and see that it can be told apart."""
+"""Make a library `mylib` in a folder, with a copy of this checkout's package, for the tests to run on."""
 
 import pathlib
 import subprocess

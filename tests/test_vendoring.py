@@ -1,4 +1,4 @@
-"""Copies of the package in other packages: how they are written, checked and replaced, and that they don't meet."""
+"""Copies of the package in other packages: how they are written, checked, replaced, and live side by side."""
 
 import hashlib
 import importlib
@@ -92,10 +92,12 @@ kcompat = importlib.import_module(sys.argv[1])
 import numpy as np
 testing = importlib.import_module(sys.argv[1] + ".testing")
 rules = importlib.import_module(sys.argv[1] + ".rules")
-(param,), _ = testing.reference(rules.Adam(0.5, epsilon=0.25), [np.array([1.0, 2.0])], [[np.array([0.5, -2.0])]])
+start, grads = [np.array([1.0, 2.0])], [[np.array([0.5, -2.0])]]
+(param,), _ = testing.reference(rules.Adam(0.5, epsilon=0.25), start, grads)
 print(repr(param.tolist()))
 version = importlib.import_module(sys.argv[1] + ".environment").parse_version
-print(type(version("2.10.1")).__module__, version("2.9") < version("2.10"), version("2.22.0rc0").is_prerelease)
+early = version("2.22.0rc0").is_prerelease
+print(type(version("2.10.1")).__module__, version("2.9") < version("2.10"), early)
 assert "kcompat" not in sys.modules and {"packaging"} >= {n for n in sys.modules if n.startswith("packaging")}
 """
 

@@ -1,4 +1,4 @@
-"""The subcommand `matrix`: write a library's tox.ini or GitHub workflow over releases of TensorFlow and Keras."""
+"""The subcommand `matrix`: write a library's tox.ini or GitHub workflow over releases of TensorFlow."""
 
 from __future__ import annotations
 
