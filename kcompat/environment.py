@@ -263,6 +263,18 @@ class _PlainVersion(namedtuple("_PlainVersion", ("release", "final"))):
         return not self.final
 
 
+def _packaging_version() -> Any:
+    """Return the module `packaging.version`, or None: a vendored copy's own first, then the one installed."""
+    from importlib import import_module
+
+    for name in ("._packaging.version", "packaging.version"):
+        try:
+            return import_module(name, __package__)
+        except (ImportError, SyntaxError):  # a copy may hold a packaging for newer Pythons than this
+            continue
+    return None
+
+
 def parse_version(text: object) -> Any:
     """Return `text` as something that compares: packaging's Version, also when it is not quite one.
 
@@ -278,9 +290,8 @@ def parse_version(text: object) -> Any:
     text = str(text).strip()
     before = "a|b|c|rc|alpha|beta|pre|preview|dev"
     match = re.search(r"(\d+(?:\.\d+)*)(?:[-_.]?(%s)[-_.]?(\d*))?" % before, text)
-    try:
-        from packaging.version import InvalidVersion, Version
-    except ImportError:
+    packaging = _packaging_version()
+    if packaging is None:
         if match is None:
             return _PlainVersion((0,), True)
         numbers = [int(part) for part in match.group(1).split(".")]
@@ -288,13 +299,13 @@ def parse_version(text: object) -> Any:
             numbers.pop()
         return _PlainVersion(tuple(numbers), match.group(2) is None)
     try:
-        return Version(text)
-    except InvalidVersion:
+        return packaging.Version(text)
+    except packaging.InvalidVersion:
         if match is None:
-            return Version("0")
+            return packaging.Version("0")
         if match.group(2) is None:
-            return Version(match.group(1))
-        return Version(match.group(1) + match.group(2) + (match.group(3) or "0"))
+            return packaging.Version(match.group(1))
+        return packaging.Version(match.group(1) + match.group(2) + (match.group(3) or "0"))
 
 
 # ------------------------------------------------------------ which API a class is of

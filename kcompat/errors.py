@@ -17,6 +17,8 @@ __all__ = [
     "StateError",
     "UnknownApiError",
     "UnknownArgumentError",
+    "UnknownReleaseError",
+    "VendoringError",
     "nearest",
 ]
 
@@ -61,6 +63,14 @@ class ApiNotAvailableError(KcompatError, ImportError):
 
 class UnknownApiError(ApiNotAvailableError, ValueError):
     """A name was given that is not the name of any optimizer API."""
+
+
+class UnknownReleaseError(KcompatError, ValueError):
+    """A release was asked for that is not in the table of releases."""
+
+
+class VendoringError(KcompatError, RuntimeError):
+    """A copy of this package in another one cannot be written, or must not be replaced."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

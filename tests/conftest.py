@@ -8,6 +8,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import _apis
+import _package
 import pytest
 
 
@@ -72,7 +73,8 @@ def pytest_report_header(config):
     """Name the copy of the package that is tested: the installed one, or this checkout's."""
     import kcompat
 
-    return "kcompat {} from {}".format(kcompat.__version__, os.path.dirname(kcompat.__file__))
+    where = os.path.dirname(kcompat.__file__)
+    return "kcompat {} from {}, as {}".format(kcompat.__version__, where, _package.NAME)
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import _package
 import pytest
 
 import kcompat
 from kcompat import cli, environment
 from kcompat.cli import doctor
-
-ROOT = Path(kcompat.__file__).resolve().parent.parent
 
 TENSORFLOW = """
 def hooks(*names):
@@ -34,7 +33,7 @@ compat = NS(v1=NS(train=train))
 
 def command(*arguments, path=""):
     """Run the command with no site-packages (-S), so that no real framework is in sight."""
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [str(path), str(ROOT)])))
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [str(path), _package.PATH])))
     for name in environment.VARIABLES:
         env.pop(name, None)
     done = subprocess.run(
@@ -132,9 +131,9 @@ def test_only_the_chosen_command_is_imported():
     code = (
         "import sys; from kcompat import cli\n"
         "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([name for name in sys.modules if name.startswith('kcompat.cli.')])"
+        "print([name for name in sys.modules if name.startswith(cli.__name__ + '.')])"
     )
-    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    env = dict(os.environ, PYTHONPATH=_package.PATH)
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env=env,

@@ -10,12 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import _package
 import pytest
 
 import kcompat
 from kcompat import environment, errors
 
-ROOT = Path(kcompat.__file__).resolve().parent.parent
 SWITCHES = ("KCOMPAT_API", "KERAS_BACKEND", "TF_USE_LEGACY_KERAS")
 
 
@@ -23,7 +23,7 @@ def run_python(*arguments, path=(), **variables):
     """Run this interpreter with only the given switches set and `path` before the package's."""
     env = {name: value for name, value in os.environ.items() if name not in SWITCHES}
     env.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3", **variables)
-    env["PYTHONPATH"] = os.pathsep.join([*map(str, path), str(ROOT)])
+    env["PYTHONPATH"] = os.pathsep.join([*map(str, path), _package.PATH])
     return subprocess.run(
         [sys.executable, *arguments],
         env=env,
@@ -452,6 +452,7 @@ VERSIONS = [
 def test_parse_version(text, release, early, packaging, monkeypatch):
     if not packaging:
         monkeypatch.setitem(sys.modules, "packaging.version", None)
+        monkeypatch.setitem(sys.modules, environment.__package__ + "._packaging.version", None)
     version = environment.parse_version(text)
     assert (version.major, version.minor) == release
     assert version.is_prerelease == early
@@ -461,6 +462,7 @@ def test_parse_version(text, release, early, packaging, monkeypatch):
 def test_parse_version_order(packaging, monkeypatch):
     if not packaging:
         monkeypatch.setitem(sys.modules, "packaging.version", None)
+        monkeypatch.setitem(sys.modules, environment.__package__ + "._packaging.version", None)
     parse = environment.parse_version
     assert parse("2.9.3") < parse("2.10.1") < parse("2.22.0-rc0") < parse("2.22.0")
     assert parse("2.0") == parse("2.0.0")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import _package
 import pytest
 from _apis import APIS
 from _arrays import backend
@@ -24,12 +25,9 @@ def _trained_by_keras(api):
 
 @pytest.mark.parametrize("api", [api for api in APIS if _trained_by_keras(api)])
 def test_training_reads_the_same_everywhere(api):
-    import kcompat
-
-    root = os.path.dirname(os.path.dirname(os.path.abspath(kcompat.__file__)))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", os.path.join(EXAMPLES, "training.py"), api],
-        env=dict(os.environ, PYTHONPATH=root),
+        env=dict(os.environ, PYTHONPATH=_package.PATH),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         universal_newlines=True,

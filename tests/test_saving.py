@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 
+import _package
 import numpy as np
 import pytest
 from _apis import APIS as ALL
@@ -323,10 +324,9 @@ def test_a_new_process_needs_only_the_module_that_makes_the_class(apis, tmp_path
             arguments.append("|".join(("made_" + api, package, path)))
             modules.append(rule.__module__)
     here = os.path.dirname(os.path.abspath(__file__))
-    root = os.path.dirname(os.path.dirname(os.path.abspath(kcompat.__file__)))
     done = subprocess.run(
         [sys.executable, "-c", LOAD, *arguments],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), here, root])),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), here, _package.PATH])),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         universal_newlines=True,
@@ -369,9 +369,10 @@ def test_classes_of_one_name_do_not_meet(api, tmp_path, monkeypatch):
 
 
 def test_names_carry_the_package():
-    assert registered_name(rules.Adam, "keras_3", "Adam") == "kcompat.keras_3>Adam"
-    assert registered_name(rules.Adam, "keras_3", "Mine") == "kcompat.keras_3>Adam:Mine"
-    assert registered_name(SignMomentum, "tf1", "SignMomentum") == "kcompat.tf1>_rules.SignMomentum"
+    assert registered_name(rules.Adam, "keras_3", "Adam") == kcompat.__name__ + ".keras_3>Adam"
+    assert registered_name(rules.Adam, "keras_3", "Mine") == kcompat.__name__ + ".keras_3>Adam:Mine"
+    users = kcompat.__name__ + ".tf1>_rules.SignMomentum"
+    assert registered_name(SignMomentum, "tf1", "SignMomentum") == users
 
 
 @pytest.mark.parametrize("api", KERAS)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 
+import _package
 import numpy as np
 import pytest
 from _apis import APIS as ALL
@@ -562,7 +563,7 @@ def test_the_class_is_native(api):
     assert kcompat.optimizer_class(rules.Adam, api) is made
     assert kcompat.optimizer_class(LazyMomentum, api) is not made
     # Keras' first generation saves a class by its name alone.
-    assert made.__name__ == ("kcompat.Adam" if api == "get_updates" else "Adam")
+    assert made.__name__ == (kcompat.__name__ + ".Adam" if api == "get_updates" else "Adam")
     assert made.__qualname__ == "Adam"
     assert made.__module__ == rules.Adam.__module__
     assert made.__doc__ == rules.Adam.__doc__
@@ -682,7 +683,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 def test_the_other_way_round(tensorflow):
     """This file again: eager where TensorFlow is not by default, and as TensorFlow 1 where it is."""
     here = os.path.dirname(os.path.abspath(__file__))
-    ours = [os.path.dirname(os.path.dirname(os.path.abspath(kcompat.__file__))), os.environ.get("PYTHONPATH")]
+    ours = [_package.PATH, os.environ.get("PYTHONPATH")]
     done = subprocess.run(
         [
             *(sys.executable, "-c", OTHER_WAY, "-q", "-p", "no:cacheprovider", "--no-header"),

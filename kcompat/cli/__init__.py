@@ -13,6 +13,8 @@ __all__ = ["COMMANDS", "main"]
 #: ``add_arguments(parser)`` and ``run(args) -> int``, the exit status.
 COMMANDS: Dict[str, str] = {
     "doctor": "what is installed here, which optimizer APIs work, and why",
+    "matrix": "write a tox.ini or a GitHub workflow over releases of TensorFlow and Keras",
+    "vendor": "copy this package into another one, update the copy, or check it",
 }
 
 
@@ -39,6 +41,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             module = import_module("." + name, __name__)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
+    if chosen is not None and chosen not in COMMANDS and _is_vendored():
+        parser.error(
+            "this copy of kcompat has no {!r}, only {}; use the installed one: python -m kcompat {}".format(
+                chosen, ", ".join(COMMANDS), chosen
+            )
+        )
     args = parser.parse_args(arguments)
     if args.version:
         print(import_module("..", __name__).__version__)
@@ -47,3 +55,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         parser.print_help()
         return 2
     return int(args.run(args))
+
+
+def _is_vendored() -> bool:
+    """Whether this is a copy in another package, of which parts may have been left out."""
+    import os
+
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.exists(os.path.join(package, "VENDORED.json"))
