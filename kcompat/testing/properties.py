@@ -247,9 +247,9 @@ def precision(subject: Subject) -> None:
 
 def purity(subject: Subject) -> None:
     """`init`, `prepare` and `update` change nothing that they are given, nor the rule."""
-    rule = subject.rule
 
     def look(case: Case) -> Optional[Broken]:
+        rule = subject.rule.replace()  # one that has done nothing yet
         before = [(part, copy.deepcopy(part._hyper_values), set(vars(part))) for _, part in walk(rule)]
         alone = Alone(rule, case.shapes)
         starts = [np.array(param) for param in case.params]
@@ -352,6 +352,9 @@ def isolation(subject: Subject) -> None:
 
 def finite(subject: Subject) -> None:
     """Ordinary parameters (zeros among them) and gradients give finite numbers, from the first step on."""
+    shape = subject.few_shapes()[0]
+    ones = np.ones(shape)
+    _finite_run(subject, Case([np.zeros(shape)], [[ones], [-ones]]), "ordinary gradients")
     _finite(subject, {"params": (1.0, 0.0, -0.5, 2.0)}, "ordinary gradients")
 
 

@@ -256,7 +256,8 @@ class Training:
     def build(self, rows: Sequence[Sequence[Any]]) -> None:
         """In a graph, makes the operations for these gradients and initializes what is new.
 
-        Elsewhere nothing; `step` does it itself. A caller who has all steps at hand does it first, as users build a graph.
+        Elsewhere nothing; `step` does it itself. A caller who has all steps at hand does it first, as users
+        build a graph.
         """
         if self.session is None:
             return
