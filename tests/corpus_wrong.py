@@ -1,6 +1,7 @@
 """Wrong rules, each with one mistake that authors make, and the property that has to tell it.
 
-A mistake that is told when a rule is made belongs to `contract`. `WRONG` is name -> (class, property, reference).
+A mistake that is told when a rule is made belongs to `contract`.
+`WRONG` is name -> (class, property, reference).
 """
 
 import random
@@ -216,6 +217,16 @@ class StateBehindSelf(Base):
         return super().update(xp, grad, param, slots, hyper, step)
 
 
+_calls = [0]
+
+
+@wrong("determinism")
+class StepOfItsOwn(Base):
+    def prepare(self, xp, grads, params, slots, shared, hyper, step):
+        _calls[0] += 1
+        return [grad / _calls[0] for grad in grads], shared
+
+
 _count = [0]
 
 
@@ -224,8 +235,6 @@ class CountsInAGlobal(Base):
     def update(self, xp, grad, param, slots, hyper, step):
         _count[0] += 1
         return param - hyper.learning_rate * grad / _count[0], slots
-
-
 
 
 @wrong("determinism")
@@ -251,8 +260,10 @@ class RandomStart(Base):
 _first = {}
 
 
-@wrong("determinism")
-class FirstGradientInAClosure(Base):
+@wrong("agreement")
+class FirstGradientInAGlobal(Base):
+    """The contract check has filled it already: NumPy sees the same every time, and other backends NumPy's."""
+
     def update(self, xp, grad, param, slots, hyper, step):
         first = _first.setdefault((param.shape, str(param.dtype)), grad)
         return param - hyper.learning_rate * (grad + 0.5 * first), slots

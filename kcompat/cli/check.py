@@ -18,7 +18,9 @@ USAGE = 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     parser.add_argument(
-        "rule", metavar="MODULE:RULE", help="a class of an update rule, or an instance, such as mylib.rules:Lion"
+        "rule",
+        metavar="MODULE:RULE",
+        help="a class of an update rule, or an instance, such as mylib.rules:Lion",
     )
     parser.add_argument(
         "--api", action="append", metavar="NAME", help="check on this API only (more than once: on these)"
@@ -56,9 +58,7 @@ def load(name: str) -> Any:
         if not hasattr(found, part):
             from ..errors import nearest
 
-            raise ValueError(
-                "{} has no {!r}.{}".format(module_name, part, nearest(part, list(vars(found))))
-            )
+            raise ValueError("{} has no {!r}.{}".format(module_name, part, nearest(part, list(vars(found)))))
         found = getattr(found, part)
     return found
 
@@ -85,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
 
 def cells(report: Any) -> Tuple[List[str], List[List[str]]]:
     """The columns' heads, and a row for each property: its name and how it came out on each API."""
-    found = {(o.property, o.api): "FAILED" if o.failure else "-" if o.skipped else "ok" for o in report.outcomes}
+    found = {
+        (o.property, o.api): "FAILED" if o.failure else "-" if o.skipped else "ok" for o in report.outcomes
+    }
     names = list(dict.fromkeys(o.property for o in report.outcomes))
     heads = list(report.apis)
     return ["property", *heads], [[n, *(found.get((n, api), "") for api in heads)] for n in names]

@@ -92,17 +92,11 @@ class Watched(Namespace):
             self._weigh(x)
         return super()._number(name, x, dtype)
 
-    def _unify(self, name: str, kinds: str, x1: Any, x2: Any = None) -> Any:
-        for x in (x1, x2):
-            if isinstance(x, np.floating):
-                self._weigh(x)
-        return super()._unify(name, kinds, x1) if x2 is None else super()._unify(name, kinds, x1, x2)
-
-    def _strongs(self, name: str, kinds: str, *xs: Any) -> Any:
+    def _unify(self, name: str, kinds: str, *xs: Any) -> Any:
         for x in xs:
             if isinstance(x, np.floating):
                 self._weigh(x)
-        return super()._strongs(name, kinds, *xs)
+        return super()._unify(name, kinds, *xs)
 
 
 class Alone:

@@ -48,20 +48,22 @@ def pytest_generate_tests(metafunc: Any) -> None:
 
 
 def _chosen(marks: Any, where: str) -> List[str]:
-    from ..environment import API_NAMES, detect
+    from ..environment import APIS, detect
 
     apis = list(detect().apis)
     for mark in marks:
         excluded = mark.kwargs.get("exclude", ())
         excluded = (excluded,) if isinstance(excluded, str) else tuple(excluded)
-        wrong = [name for name in (*mark.args, *excluded) if name not in API_NAMES]
+        wrong = [name for name in (*mark.args, *excluded) if name not in APIS]
         if wrong or set(mark.kwargs) - {"exclude"}:
             raise pytest.UsageError(
                 "{}: @pytest.mark.{}({}): expected names of APIs, {}, and exclude=names.".format(
                     where,
                     MARKER,
-                    ", ".join([*map(repr, mark.args), *("{}={!r}".format(*kw) for kw in mark.kwargs.items())]),
-                    ", ".join(API_NAMES),
+                    ", ".join(
+                        [*map(repr, mark.args), *("{}={!r}".format(*kw) for kw in mark.kwargs.items())]
+                    ),
+                    ", ".join(APIS),
                 )
             )
         if mark.args:
