@@ -30,7 +30,7 @@ def test_a_mistake_is_told_by_the_property_that_it_breaks(name):
     names = ["contract", "reference"] if given else ALONE[: ALONE.index(expected) + 1]
     report = check_rule(rule, given, (), only=names)
     assert not report.ok
-    assert [failure.property for failure in report.failures] == [expected], report
+    assert [failure.property for failure in report.failures] == [expected], str(report)
     assert report.failures[0].message and report.failures[0].api == "numpy"
 
 
@@ -39,18 +39,19 @@ def test_a_mistake_is_told_by_the_property_that_it_breaks(name):
 def test_a_mistake_that_only_an_api_tells(name, api):
     rule, expected, _ = WRONG[name]
     report = check_rule(rule, apis=(api,), only=[*ALONE[:-1], expected])
-    assert [failure.property for failure in report.failures] == [expected], report
+    assert [failure.property for failure in report.failures] == [expected], str(report)
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_nothing_is_found_alone_in_a_right_rule(name):
     report = check_rule(RIGHT[name], apis=())
-    assert report.ok, report
+    assert report.ok, str(report)
     assert {o.property for o in report.outcomes} == {*ALONE} - {"reference"}
 
 
 # Those that differ most on an API; the others are wide.
 KINDS = ("adam", "lazy_momentum")
+UNSETTABLE = ("no_rate", "scheduled")
 
 
 @pytest.mark.parametrize(
@@ -59,12 +60,9 @@ KINDS = ("adam", "lazy_momentum")
 @pytest.mark.parametrize("api", APIS)
 def test_nothing_is_found_on_an_api_in_a_right_rule(name, api):
     report = check_rule(RIGHT[name], apis=(api,), only=ON_APIS)
-    assert report.ok, report
+    assert report.ok, str(report)
     checked = {outcome.property for outcome in report.outcomes if not outcome.skipped}
-    assert {"agreement", "setting"} - checked == (
-        {"setting"} if name in ("no_rate", "scheduled") else set()
-    ) - checked
-    assert "agreement" in checked
+    assert checked >= {"agreement", "weights"} | ({"setting"} if name not in UNSETTABLE else set())
 
 
 # Mistakes of an API, which a rule's author would meet as ours.
@@ -117,7 +115,7 @@ def test_each_property_of_an_api_can_fail(name, api, monkeypatch):
     if report.outcomes[0].skipped:
         assert name in ("float64", "copies", "traced"), report
         return
-    assert report.ok, report
+    assert report.ok, str(report)
     getattr(_Faults(monkeypatch, api), name)()
     report = check_rule(rules.Adam, apis=(api,), only=[name])
     assert [(f.property, f.api) for f in report.failures] == [(name, api)]

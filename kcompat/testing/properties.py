@@ -96,6 +96,28 @@ class Subject:
                 chosen.append(shape)
         return chosen[:3] or self.shapes[:1]
 
+    def settable(self) -> List[Tuple[str, float, float]]:
+        """The rule's hyperparameters that are numbers: name, value, and another value that it may be set to.
+
+        Not those with which the rule would keep other slots, which no optimizer can change to.
+        """
+        shape = self.few_shapes()[0]
+
+        def layout(rule: UpdateRule) -> Dict[str, Any]:
+            alone = Alone(rule, [shape])
+            return {
+                name: value.shape for name, value in alone.start([np.ones(shape)]).arrays(alone.xp).items()
+            }
+
+        found = []
+        for path, (part, declared, value) in dynamic_hypers(self.rule).items():
+            if part is not self.rule or is_source(value):
+                continue
+            other = other_value(declared, float(value))
+            if other is not None and layout(self.rule.replace(**{path: other})) == layout(self.rule):
+                found.append((path, float(value), other))
+        return found
+
     def table(self) -> Tuple[int, ...]:
         """The shape of an embedding that the rule takes.
 
@@ -459,12 +481,7 @@ def hyperparameters(subject: Subject) -> None:
     alone = Alone(rule, [shape])
     start = random.uniform(-1, 1, shape)
     states = alone.run([start], [[g] for g in grads])
-    for path, (part, declared, value) in dynamic_hypers(rule).items():
-        if part is not rule or is_source(value):
-            continue
-        other = other_value(declared, float(value))
-        if other is None:
-            continue
+    for path, value, other in subject.settable():
         with_it = Alone(rule.replace(**{path: other}), [shape])
         moved = False
         for i, grad in enumerate(grads):
