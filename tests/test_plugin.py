@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 from _apis import APIS
@@ -42,8 +43,14 @@ right = Right(0.5)
 '''
 
 
-# Without that of an installed package, with that of this copy.
-OPTIONS = ["-p", "no:cacheprovider", "-p", "no:kcompat", "-p", "kcompat.testing.plugin", "-rs", "-v"]
+# With the plugin of this copy.
+OPTIONS = ["-p", "no:cacheprovider", "-p", "kcompat.testing.plugin", "-rs", "-v"]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Without the plugins that are installed, this package's among them."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ def test_each_api_has_a_test_of_its_own(pytester):
     "given,keywords", [(("keras_7",), {}), ((), {"exclude": ["tf2"]}), ((), {"only": "tf1"})]
 )
 def test_a_wrong_name_in_the_marker_is_an_error(given, keywords):
-    mark = pytest.mark.kcompat_apis(*given, **keywords).mark
+    mark = SimpleNamespace(args=given, kwargs=keywords)
     with pytest.raises(pytest.UsageError, match="test_it.*expected names of APIs, tf1, get_updates"):
         plugin._chosen([mark], "test_it")
 
@@ -119,13 +126,7 @@ def test_the_plugin_imports_nothing_at_start(pytester, path):
             assert not [name for name in ours if "adapters" in name or name == "kcompat.environment"]
         """
     )
-    # Other plugins, Hypothesis' for one, may import what they like.
-    pytester.plugins = []
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    try:
-        done = pytester.runpytest_subprocess(*OPTIONS)
-    finally:
-        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+    done = pytester.runpytest_subprocess(*OPTIONS)
     done.assert_outcomes(passed=1)
 
 
@@ -168,7 +169,7 @@ def test_one_line_is_a_test_for_each_property_and_api(pytester, path):
         test_broken = rule_tests(Broken, apis=(), only=["contract", "finite"])
         """,
     )
-    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:kcompat", "-v", "-rs")
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-v", "-rs")
     text = done.stdout.str()
     assert "test_it.py::test_right[reference-numpy] PASSED" in text
     for api in APIS:

@@ -33,8 +33,8 @@ def check_rule(
             hyperparameters of the same names; or a function `reference(grad, param, slots, hyper, step)` that
             does one step in plain NumPy and returns `param`, or `(param, slots)`. `grad` and `param` are
             float64 arrays of one variable, `hyper` has the hyperparameters as Python numbers, `step` is an
-            int from 1. `slots` is a dict: what the function returned the step before, at first what the rule's
-            `init` makes. A function that returns `param` alone is given the rule's own parameter and slots of
+            int from 1. `slots` is a dict: what the function returned the step before, at first what `init`
+            makes. A function that returns `param` alone is given the rule's own parameter and slots of
             before the step. Slots of the same names are compared too.
         apis: names of APIs; by default all that are found here. Empty: the rule alone.
         only: names of properties; by default all.
