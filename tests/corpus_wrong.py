@@ -262,7 +262,7 @@ _first = {}
 
 @wrong("agreement")
 class FirstGradientInAGlobal(Base):
-    """The contract check has filled it already: NumPy sees the same every time, and other backends NumPy's."""
+    """The contract check has filled it already: NumPy sees the same every time, and so do other backends."""
 
     def update(self, xp, grad, param, slots, hyper, step):
         first = _first.setdefault((param.shape, str(param.dtype)), grad)

@@ -1,8 +1,8 @@
 """The pytest plugin: a test for each optimizer API that is installed.
 
-Installed with the package, it is there by itself. In a copy inside another package, a conftest.py names it, by
-the name that the copy has: `pytest_plugins = ["mylib._vendor.kcompat.testing.plugin"]`. Loading it imports no
-framework; only a test that asks for `kcompat_api` does, when it is collected.
+Installed with the package, it is there by itself. In a copy inside another package, a conftest.py names it,
+by the name that the copy has: `pytest_plugins = ["mylib._vendor.kcompat.testing.plugin"]`. Loading it imports
+no framework; only a test that asks for `kcompat_api` does, when it is collected.
 """
 
 from __future__ import annotations
