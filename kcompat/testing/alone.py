@@ -216,15 +216,6 @@ def accepted_shapes(rule: UpdateRule) -> Tuple[List[Tuple[int, ...]], Dict[Tuple
     return taken, refused
 
 
-def arrays(shape: Tuple[int, ...], elements: Sequence[float]) -> Any:
-    """A strategy for arrays of a shape whose elements are some of these, the first the simplest."""
-    from hypothesis import strategies as st
-
-    size = int(np.prod(shape, dtype=int))
-    lists = st.lists(st.sampled_from(elements), min_size=size, max_size=size)
-    return lists.map(lambda values: np.array(values, "float64").reshape(shape))
-
-
 def cases(
     shapes: Sequence[Tuple[int, ...]],
     variables: int = 1,
@@ -247,15 +238,23 @@ def cases(
     small = [shape for shape in shapes if 0 < int(np.prod(shape, dtype=int)) <= 6]
     small.sort(key=lambda shape: int(np.prod(shape, dtype=int)))
 
+    of_params, of_gradients = st.sampled_from(params), st.sampled_from(gradients)
+
     @st.composite
     def case(draw: Callable[[Any], Any]) -> Case:
         if same_shape:
             chosen = [draw(st.sampled_from(small))] * variables
         else:
             chosen = [draw(st.sampled_from(small)) for _ in range(variables)]
-        starts = [draw(arrays(shape, params)) for shape in chosen]
+
+        def array(shape: Tuple[int, ...], elements: Any) -> Any:
+            size = int(np.prod(shape, dtype=int))
+            values = draw(st.lists(elements, min_size=size, max_size=size))
+            return np.array(values, "float64").reshape(shape)
+
+        starts = [array(shape, of_params) for shape in chosen]
         count = draw(st.integers(1, steps))
-        rows = [[draw(arrays(shape, gradients)) for shape in chosen] for _ in range(count)]
+        rows = [[array(shape, of_gradients) for shape in chosen] for _ in range(count)]
         return Case(starts, rows)
 
     return case()
