@@ -53,9 +53,7 @@ def reference(
     names = list(names) if names is not None else ["variable_{}".format(i) for i in range(len(values))]
     rules = [root.for_variable(name, value.shape) for name, value in zip(names, values)]
     if exclude_from_weight_decay is not None:
-        rules = [
-            without_weight_decay(r) if exclude_from_weight_decay(n) else r for n, r in zip(names, rules)
-        ]
+        rules = [without_weight_decay(r) if exclude_from_weight_decay(n) else r for n, r in zip(names, rules)]
     slots = [
         {name: np.array(xp.unwrap(slot)) for name, slot in check_slots(r, xp, r.init(xp, xp.wrap(v))).items()}
         for r, v in zip(rules, values)
