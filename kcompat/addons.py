@@ -32,7 +32,7 @@ from .rules import CATALOGUE
 # Name -> (module of the rule, the rule's name there).
 _RULES = {
     "AdaBelief": (".rules.adabelief", "AdaBelief"),
-    "AdamW": (".rules.decoupled", "DecoupledAdamW"),
+    "AdamW": (".rules.sgdw", "DecoupledAdamW"),
     "COCOB": (".rules.cocob", "COCOB"),
     "ConditionalGradient": (".rules.conditional_gradient", "ConditionalGradient"),
     "LAMB": (".rules.lamb_addons", "LAMB"),
@@ -40,7 +40,7 @@ _RULES = {
     "NovoGrad": (".rules.novograd", "NovoGrad"),
     "ProximalAdagrad": (".rules.proximal", "ProximalAdagrad"),
     "RectifiedAdam": (".rules.rectified", "RectifiedAdam"),
-    "SGDW": (".rules.decoupled", "SGDW"),
+    "SGDW": (".rules.sgdw", "SGDW"),
     "Yogi": (".rules.proximal", "Yogi"),
 }
 

@@ -32,8 +32,8 @@ LAYERS = [
     ("adapters",),
     ("transforms",),
     ("rules",),
-    ("schedules",),
     ("rule", "contract"),
+    ("schedules",),
     ("namespaces",),
     ("environment",),
 ]

@@ -14,7 +14,8 @@ from _modes import assert_agree, make_variable, modes_of, run, starting_values, 
 
 import kcompat
 from kcompat import addons, rules
-from kcompat.rules.decoupled import DecoupledAdamW, extended
+from kcompat.rules.decoupled import extended
+from kcompat.rules.sgdw import DecoupledAdamW
 from kcompat.testing import reference
 
 STEPS = 60

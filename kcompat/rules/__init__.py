@@ -39,7 +39,7 @@ CATALOGUE = {
     "ScheduleFreeAdamW": ".schedule_free",
     "ScheduleFreeSGD": ".schedule_free_sgd",
     "SGD": ".sgd",
-    "SGDW": ".decoupled",
+    "SGDW": ".sgdw",
     "SOAP": ".soap",
     "Sophia": ".sophia",
     "Yogi": ".proximal",
