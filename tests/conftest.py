@@ -30,7 +30,17 @@ def pytest_sessionstart(session):
 _not_collected = Counter()
 
 # "core" leaves out the tests marked `wide`: what differs little between neighbouring releases runs on a few.
+# So does what these files test in NumPy alone, on no API.
 TIER = "KCOMPAT_TEST_TIER"
+ALONE = {
+    "test_kit.py",
+    "test_plugin.py",
+    "test_rules_addons.py",
+    "test_rules_keras.py",
+    "test_rules_papers.py",
+    "test_schedules.py",
+    "test_transforms_more.py",
+}
 
 
 def pytest_configure(config):
@@ -53,13 +63,20 @@ def pytest_collection_modifyitems(config, items):
         reasons += [
             str(mark.kwargs["reason"]) for mark in item.iter_markers("skipif") if all(mark.args)
         ]
-        if os.environ.get(TIER) == "core" and item.get_closest_marker("wide"):
+        if os.environ.get(TIER) == "core" and (item.get_closest_marker("wide") or _is_alone(item)):
             reasons.append("{}=core leaves the wide suites to other environments".format(TIER))
         (left_out if reasons else kept).append(item)
         _not_collected.update(reasons[:1])
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+def _is_alone(item):
+    """Whether a test of the files in ALONE runs on no API."""
+    parameters = getattr(item, "callspec", None)
+    on_an_api = parameters is not None and any(name in ("api", "apis") for name in parameters.params)
+    return os.path.basename(str(item.fspath)) in ALONE and not on_an_api
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -154,34 +154,43 @@ class _Unread(Mapping[str, Any]):
         raise _SlotsAreRead
 
 
-class _Seen(UpdateRule):
-    """In a rule's place inside its transforms: takes down what they hand to it, and changes nothing."""
+class _Seen:
+    """Mixed into a rule's class: takes down what its transforms hand to it, and changes nothing."""
 
-    def _after_init(self) -> None:
-        object.__setattr__(self, "calls", [])
+    calls: List[Any]
 
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        calls: List[Any] = self.calls  # type: ignore[attr-defined]
-        calls.append((grad, param, hyper, step))
+        self.calls.append((grad, param, hyper, step))
         return param, slots
+
+
+def _seen(rule: UpdateRule) -> Any:
+    """A copy of a rule that takes down what it is given; to its transforms it looks as the rule does."""
+    cls = type(rule)
+    copy: Any = object.__new__(type(cls.__name__, (_Seen, cls), {}))
+    copy.__dict__.update(rule.__dict__, calls=[])
+    return copy
 
 
 class Chain:
     """The transforms of one variable's rule, around a kernel in place of the rule inside."""
 
     def __init__(self, rule: UpdateRule) -> None:
-        self._seen = _Seen()
-        self._around = self._with_seen(rule)
         inside = rule
         while isinstance(inside, Transform):
             inside = inside.inner
         self.inside = inside
         self.is_bare = inside is rule
+        self._seen = _seen(inside)
+        self._around = self._with_seen(rule)
 
     def _with_seen(self, rule: UpdateRule) -> UpdateRule:
-        return rule.around(self._with_seen(rule.inner)) if isinstance(rule, Transform) else self._seen
+        if isinstance(rule, Transform):
+            return rule.around(self._with_seen(rule.inner))
+        seen: UpdateRule = self._seen
+        return seen
 
     def run(
         self, xp: Any, grad: Any, param: Any, hyper: Any, step: Any
@@ -191,7 +200,7 @@ class Chain:
         Returns:
             None if the transforms do more than that: they use slots, or change the rule's result.
         """
-        calls: List[Any] = self._seen.calls  # type: ignore[attr-defined]
+        calls: List[Any] = self._seen.calls
         slots = _Unread()
         try:
             result = self._around.update(xp, grad, param, slots, hyper, step)

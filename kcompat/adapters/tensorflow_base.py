@@ -609,19 +609,17 @@ class TensorFlowAdapter(StepAdapter):
 
     def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
         """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule."""
-        key = id(hyper), id(kernel)
+        t = xp.weak_value(step)
+        key = id(hyper), id(kernel), t if isinstance(t, float) else id(t)
         made = self._kc.kernel_scalars
         assert made is not None
         if key not in made:
             dtype = xp.compute_dtype
-            values = kernel.scalars(xp, hyper, step)
-            made[key] = (
-                hyper,
-                {
-                    name: tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
-                    for name, value in values.items()
-                },
-            )
+            values = {
+                name: tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
+                for name, value in kernel.scalars(xp, hyper, step).items()
+            }
+            made[key] = (hyper, t), values  # kept, so that the ids stay theirs
         scalars: Dict[str, Any] = made[key][1]
         return scalars
 
