@@ -7,6 +7,7 @@ without a kernel is never wrong, only slower.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
 
 import tensorflow as tf
@@ -24,8 +25,8 @@ def _operations() -> Callable[[str], Any]:
     from tensorflow.python.training import gen_training_ops
 
     def find(name: str) -> Any:
-        snake = "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
-        return getattr(gen_training_ops, snake, None)
+        words = re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", name)  # RMSProp is rms_prop
+        return getattr(gen_training_ops, "_".join(words).lower(), None)
 
     return find
 
@@ -71,6 +72,20 @@ class Kernel:
         return self.resource if hasattr(native, "handle") else self.reference
 
 
+def assign_part(native: Any, part: Any) -> Any:
+    """Assigns a resource variable a part of its value. Returns the operation; None if that can't be done so.
+
+    Raw operations: called eagerly, they take half the time of the variable's own methods.
+    """
+    raw = getattr(tf, "raw_ops", None)
+    if raw is None or not hasattr(native, "handle"):
+        return None
+    handle = native.handle
+    value = raw.ReadVariableOp(resource=handle, dtype=native.dtype.base_dtype)
+    written = raw.AssignVariableOp(resource=handle, value=raw.Mul(x=value, y=part))
+    return written if written is not None else part
+
+
 def _rounded(value: Any, dtype: Any) -> Any:
     """A number as it is in a dtype, in float64."""
     if isinstance(value, float):
@@ -104,7 +119,27 @@ def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     }
 
 
-def _for_sgd(rule: Any) -> Kernel:
+def _adamax(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    beta_1 = _rounded(xp.weak_value(hyper.beta_1), xp.compute_dtype)
+    return {
+        "beta1_power": 0.0,
+        "lr": xp.weak_value(hyper.learning_rate) / (1 - beta_1 ** xp.weak_value(step)),
+        "beta1": beta_1,
+        "beta2": xp.weak_value(hyper.beta_2),
+        "epsilon": xp.weak_value(hyper.epsilon),
+    }
+
+
+def _adadelta(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    names = {"lr": "learning_rate", "rho": "rho", "epsilon": "epsilon"}
+    return {argument: xp.weak_value(getattr(hyper, name)) for argument, name in names.items()}
+
+
+def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    return dict(_adadelta(xp, hyper, step), momentum=xp.weak_value(hyper.momentum))
+
+
+def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
     # The operation called Momentum keeps the learning rate out of the velocity.
@@ -112,7 +147,15 @@ def _for_sgd(rule: Any) -> Kernel:
     return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
 
 
-def _for_adam(rule: Any) -> Kernel:
+def _for_rmsprop(rule: Any) -> Optional[Kernel]:
+    # The kernel for a centered one does not keep the variance from falling below 0 by rounding, and both
+    # keep a velocity.
+    if rule.centered or not rule.has_velocity:
+        return None
+    return Kernel("RMSProp", {"ms": "rms", "mom": "momentum"}, _rmsprop)
+
+
+def _for_adam(rule: Any) -> Optional[Kernel]:
     decays = "weight_decay" in type(rule).hypers
     if rule.amsgrad:
         slots = {"m": "m", "v": "v", "vhat": "vhat"}
@@ -121,7 +164,16 @@ def _for_adam(rule: Any) -> Kernel:
 
 
 _MADE: Dict[Any, Kernel] = {}
-_KERNELS: Dict[str, Callable[[Any], Kernel]] = {"SGD": _for_sgd, "Adam": _for_adam, "AdamW": _for_adam}
+_KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
+    "SGD": _for_sgd,
+    "Adam": _for_adam,
+    "AdamW": _for_adam,
+    "Adamax": lambda rule: Kernel("AdaMax", {"m": "m", "v": "v"}, _adamax),
+    "Adadelta": lambda rule: Kernel(
+        "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
+    ),
+    "RMSprop": _for_rmsprop,
+}
 
 
 def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
@@ -130,6 +182,8 @@ def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
     if name not in _KERNELS or name not in rules.CATALOGUE or type(rule) is not getattr(rules, name):
         return None
     kernel = _KERNELS[name](rule)
+    if kernel is None:
+        return None
     # One object for all rules that it computes: its scalars are worked out once for them.
     return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)
 

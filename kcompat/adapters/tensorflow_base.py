@@ -26,7 +26,7 @@ from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, kernel_of
+from .kernels_tensorflow import Chain, Kernel, assign_part, kernel_of
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -584,13 +584,16 @@ class TensorFlowAdapter(StepAdapter):
             param = None if after is before else after
             # A value that is still held makes the kernel copy the variable.
             del before, after, found
-        if kernel.decays:
-            rest = 1 - hyper.weight_decay * hyper.learning_rate
-            known_rest = xp.weak_value(rest)
-            if not (isinstance(known_rest, float) and known_rest == 1.0):
-                param = (xp.wrap(self._read(variable)) if param is None else param) * rest
-        scalars = self._kernel_scalars(kernel, xp, hyper, step)
+        scalars, rest = self._kernel_scalars(kernel, xp, hyper, step)
         writes = []
+        if rest is not None and param is None:
+            written = assign_part(self._native(variable), rest)
+            if written is None:
+                param = xp.wrap(self._read(variable) * rest)
+            else:
+                writes.append(written)
+        elif rest is not None:
+            param = xp.wrap(xp.unwrap(param) * rest)
         if param is not None:
             writes.append(self._write(variable, xp.unwrap(param)))
             del param
@@ -607,21 +610,25 @@ class TensorFlowAdapter(StepAdapter):
             writes.append(operation(**arguments, **scalars, **kernel.attributes))
         return writes
 
-    def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-        """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule."""
+    def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Tuple[Dict[str, Any], Any]:
+        """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule; and the
+        part of the parameter that weight decay leaves, or None for all of it.
+        """
         t = xp.weak_value(step)
         key = id(hyper), id(kernel), t if isinstance(t, float) else id(t)
         made = self._kc.kernel_scalars
         assert made is not None
         if key not in made:
-            dtype = xp.compute_dtype
-            values = {
-                name: tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
-                for name, value in kernel.scalars(xp, hyper, step).items()
-            }
-            made[key] = (hyper, t), values  # kept, so that the ids stay theirs
-        scalars: Dict[str, Any] = made[key][1]
-        return scalars
+            values = kernel.scalars(xp, hyper, step)
+            scalars = {name: _scalar(value, xp.compute_dtype) for name, value in values.items()}
+            rest = None
+            if kernel.decays:
+                part = xp.weak_value(1 - hyper.weight_decay * hyper.learning_rate)
+                if not (isinstance(part, float) and part == 1.0):
+                    rest = _scalar(part, xp.compute_dtype)
+            made[key] = (hyper, t), (scalars, rest)  # the first kept, so that the ids stay theirs
+        found: Tuple[Dict[str, Any], Any] = made[key][1]
+        return found
 
     def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
         """Counts the step, after everything was written."""
@@ -986,6 +993,11 @@ def _scope(name: str) -> str:
 
 def _flat(var_list: Any) -> List[Any]:
     return list(tf.nest.flatten(var_list)) if hasattr(tf, "nest") else list(var_list)
+
+
+def _scalar(value: Any, dtype: Any) -> Any:
+    """A number or a float64 scalar as a tensor of a dtype."""
+    return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 def _check_scalar(value: Any, where: str) -> None:
