@@ -246,6 +246,9 @@ case(
     lambda xp, t: xp.std(t, correction=2.0, keepdims=True),
     lambda t: np.std(t, ddof=2, keepdims=True),
 )
+# NaN as the first operand, and as the second.
+case(lambda xp, nans: xp.maximum(xp.flip(nans), nans), lambda nans: np.maximum(nans[::-1], nans))
+case(lambda xp, nans: xp.minimum(xp.flip(nans), nans), lambda nans: np.minimum(nans[::-1], nans))
 case(lambda xp, s: xp.var(s, correction=1), lambda s: np.array(np.nan))
 case(lambda xp, none: xp.mean(none), lambda none: np.array(np.nan))
 case(lambda xp, none: xp.sum(none, axis=0), lambda none: np.zeros(3))

@@ -21,9 +21,9 @@ PLANNED = {
     "momentum": (rules.SGD(0.05, momentum=0.9), {}, "KerasMomentum"),
     "nesterov": (rules.SGD(0.05, momentum=0.9, nesterov=True), {}, "KerasMomentum"),
     "adam": (rules.Adam(0.05, epsilon=1e-3), {}, "Adam"),
-    "amsgrad": (rules.Adam(0.05, beta_2=0.9, amsgrad=True), {}, "AdamWithAmsgrad"),
+    "amsgrad": (rules.Adam(0.05, beta_2=0.9, amsgrad=True), {}, None),
     "adamw": (rules.AdamW(0.05, weight_decay=0.3), {}, "Adam"),
-    "adamax": (rules.Adamax(0.05, epsilon=1e-3), {}, "AdaMax"),
+    "adamax": (rules.Adamax(0.05, epsilon=1e-3), {}, None),
     "adadelta": (rules.Adadelta(0.5, epsilon=1e-3), {}, "Adadelta"),
     "rmsprop": (rules.RMSprop(0.05, momentum=0.5, epsilon=1e-3), {}, "RMSProp"),
     "rmsprop_alone": (rules.RMSprop(0.05), {}, None),
@@ -67,6 +67,23 @@ def test_kernels_compute_the_rule(api, mode, name):
         assert found == ["kernel ResourceApply" + kernel] * 3
     else:  # get_updates may make resource variables for slots
         assert set(found) <= {"kernel Apply" + kernel, "rule"}
+
+
+@first
+@pytest.mark.parametrize(
+    "name", sorted(name for name in PLANNED if PLANNED[name][2] or name in ("amsgrad", "adamax"))
+)
+@pytest.mark.filterwarnings("ignore:The argument decay")
+def test_nan_and_inf_go_through_as_through_the_rule(api, mode, name):
+    """The kernels for AMSGrad and Adamax would drop a NaN."""
+    rule, base, _ = PLANNED[name]
+    params, gradients = starting_values([(4,)]), varied_gradients([(4,)], 4)
+    gradients[1] = [np.array([np.nan, np.inf, -np.inf, 1e30], "float32")]
+    result = run(api, mode, rule, params, gradients, **base)
+    with np.errstate(all="ignore"):
+        expected = reference(rule, params, gradients, dtype="float32", **base)
+    assert np.isnan(expected[0][0][0])
+    assert_agree(result, expected)
 
 
 @first

@@ -1,8 +1,8 @@
 """TensorFlow's fused kernels: one operation that takes a whole step of a rule, in place.
 
 A kernel is used where it has exactly the rule's semantics, and where nothing but the gradient, the
-hyperparameters and the parameter before the step is changed by the transforms around the rule. A rule
-without a kernel is never wrong, only slower.
+hyperparameters and the parameter before the step is changed by the transforms around the rule. XLA, which may
+compile any tf.function, has each of them. A rule without a kernel is never wrong, only slower.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optio
 import tensorflow as tf
 
 from .. import rules
+from ..namespaces.array import weak_value
 from ..rule import UpdateRule
 from ..transforms.base import Transform
 
@@ -44,7 +45,6 @@ class Kernel:
             or float64 tensors.
         attributes: further arguments.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
-        xla: whether XLA has it too, which may compile any tf.function.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class Kernel:
         gradient: str = "grad",
         attributes: Optional[Mapping[str, Any]] = None,
         decays: bool = False,
-        xla: bool = True,
     ) -> None:
         self.name = name
         self.slots = dict(slots)
@@ -63,7 +62,6 @@ class Kernel:
         self.gradient = gradient
         self.attributes = dict(attributes or {})
         self.decays = decays
-        self.xla = xla
         self.resource = _operation("ResourceApply" + name)
         self.reference = _operation("Apply" + name)  # None for some
 
@@ -94,49 +92,38 @@ def _rounded(value: Any, dtype: Any) -> Any:
 
 
 def _no_momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    return {"alpha": xp.weak_value(hyper.learning_rate)}
+    return {"alpha": weak_value(hyper.learning_rate)}
 
 
 def _momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    return {"lr": xp.weak_value(hyper.learning_rate), "momentum": xp.weak_value(hyper.momentum)}
+    return {"lr": weak_value(hyper.learning_rate), "momentum": weak_value(hyper.momentum)}
 
 
 def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
     # are those of the same rounded betas, so that the error is in the second moment only, not in the
     # parameter. The kernel's own corrections, in that dtype too, are switched off by powers of 0.
-    beta_1 = _rounded(xp.weak_value(hyper.beta_1), xp.compute_dtype)
-    beta_2 = _rounded(xp.weak_value(hyper.beta_2), xp.compute_dtype)
-    t = xp.weak_value(step)
-    rate = xp.weak_value(hyper.learning_rate) * (1 - beta_2**t) ** 0.5 / (1 - beta_1**t)
+    beta_1 = _rounded(weak_value(hyper.beta_1), xp.compute_dtype)
+    beta_2 = _rounded(weak_value(hyper.beta_2), xp.compute_dtype)
+    t = weak_value(step)
+    rate = weak_value(hyper.learning_rate) * (1 - beta_2**t) ** 0.5 / (1 - beta_1**t)
     return {
         "beta1_power": 0.0,
         "beta2_power": 0.0,
         "lr": rate,
         "beta1": beta_1,
         "beta2": beta_2,
-        "epsilon": xp.weak_value(hyper.epsilon),
-    }
-
-
-def _adamax(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    beta_1 = _rounded(xp.weak_value(hyper.beta_1), xp.compute_dtype)
-    return {
-        "beta1_power": 0.0,
-        "lr": xp.weak_value(hyper.learning_rate) / (1 - beta_1 ** xp.weak_value(step)),
-        "beta1": beta_1,
-        "beta2": xp.weak_value(hyper.beta_2),
-        "epsilon": xp.weak_value(hyper.epsilon),
+        "epsilon": weak_value(hyper.epsilon),
     }
 
 
 def _adadelta(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     names = {"lr": "learning_rate", "rho": "rho", "epsilon": "epsilon"}
-    return {argument: xp.weak_value(getattr(hyper, name)) for argument, name in names.items()}
+    return {argument: weak_value(getattr(hyper, name)) for argument, name in names.items()}
 
 
 def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    return dict(_adadelta(xp, hyper, step), momentum=xp.weak_value(hyper.momentum))
+    return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
 def _for_sgd(rule: Any) -> Optional[Kernel]:
@@ -156,11 +143,10 @@ def _for_rmsprop(rule: Any) -> Optional[Kernel]:
 
 
 def _for_adam(rule: Any) -> Optional[Kernel]:
-    decays = "weight_decay" in type(rule).hypers
     if rule.amsgrad:
-        slots = {"m": "m", "v": "v", "vhat": "vhat"}
-        return Kernel("AdamWithAmsgrad", slots, _adam, decays=decays, xla=False)
-    return Kernel("Adam", {"m": "m", "v": "v"}, _adam, decays=decays)
+        # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
+        return None
+    return Kernel("Adam", {"m": "m", "v": "v"}, _adam, decays="weight_decay" in type(rule).hypers)
 
 
 _MADE: Dict[Any, Kernel] = {}
@@ -168,7 +154,6 @@ _KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
     "SGD": _for_sgd,
     "Adam": _for_adam,
     "AdamW": _for_adam,
-    "Adamax": lambda rule: Kernel("AdaMax", {"m": "m", "v": "v"}, _adamax),
     "Adadelta": lambda rule: Kernel(
         "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
     ),

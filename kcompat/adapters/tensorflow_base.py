@@ -21,6 +21,7 @@ import tensorflow as tf
 from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
+from ..namespaces.array import weak_value
 from ..rule import hyper_values
 from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
@@ -530,8 +531,6 @@ class TensorFlowAdapter(StepAdapter):
             return the_rule("TensorFlow has no kernel {} for reference variables".format(kernel.name))
         kind = "ResourceApply" if hasattr(native, "handle") else "Apply"
         why = "it computes {}".format(type(chain.inside).__name__)
-        if not kernel.xla:
-            why += "; in a tf.function, which XLA may compile without it, the rule"
         return Way("kernel " + kind + kernel.name, why, kernel, None if chain.is_bare else chain)
 
     @contextlib.contextmanager
@@ -556,7 +555,7 @@ class TensorFlowAdapter(StepAdapter):
     ) -> List[Any]:
         if gradient.rows is None and self._kc.kernel_scalars is not None:
             kernel = self._way_of(known).kernel
-            if kernel is not None and (kernel.xla or not _in_function()):
+            if kernel is not None:
                 done = self._run_kernel(kernel, variable, known, gradient.array, hyper, step, ordered)
                 if done is not None:
                     return done
@@ -614,7 +613,7 @@ class TensorFlowAdapter(StepAdapter):
         """The scalar arguments of a kernel as tensors, worked out once for all variables of a rule; and the
         part of the parameter that weight decay leaves, or None for all of it.
         """
-        t = xp.weak_value(step)
+        t = weak_value(step)
         key = id(hyper), id(kernel), t if isinstance(t, float) else id(t)
         made = self._kc.kernel_scalars
         assert made is not None
@@ -623,7 +622,7 @@ class TensorFlowAdapter(StepAdapter):
             scalars = {name: _scalar(value, xp.compute_dtype) for name, value in values.items()}
             rest = None
             if kernel.decays:
-                part = xp.weak_value(1 - hyper.weight_decay * hyper.learning_rate)
+                part = weak_value(1 - hyper.weight_decay * hyper.learning_rate)
                 if not (isinstance(part, float) and part == 1.0):
                     rest = _scalar(part, xp.compute_dtype)
             made[key] = (hyper, t), (scalars, rest)  # the first kept, so that the ids stay theirs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional, Tuple
 if TYPE_CHECKING:
     from .base import Namespace
 
-__all__ = ["Array"]
+__all__ = ["Array", "weak_value"]
 
 _NO_VALUE = (
     "%s: the value of an array is not known while a rule runs (it may be a node of a graph), so a "
@@ -227,3 +227,8 @@ class Array:
             "this array belongs to xp and is not a NumPy array: use the functions of xp (xp.sqrt, "
             "xp.where, ...) in place of NumPy's or TensorFlow's"
         )
+
+
+def weak_value(scalar: Array) -> Any:
+    """What a weak scalar holds: a Python float where it is known now, else a 0-d float64 backend array."""
+    return scalar._raw

@@ -463,10 +463,6 @@ class Namespace:
             "the functions and operators of xp" % _what(obj)
         )
 
-    def weak_value(self, scalar: Array) -> Any:
-        """What a weak scalar holds: a Python float where it is known now, else a 0-d float64 array."""
-        return self._own(scalar)._raw
-
     def scalar(self, value: Any) -> Array:
         """A weak scalar of a Python or NumPy number, or a 0-d backend array or variable.
 
@@ -953,8 +949,8 @@ class Namespace:
     floor_divide = _binary("floor_divide", "fi", "floor(x1 / x2).")
     remainder = _binary("remainder", "fi", "x1 modulo x2, with the sign of x2.")
     pow = _binary("pow", "fi", "x1 to the x2.")
-    maximum = _binary("maximum", "fi", "The greater. Of NaN, what the host does (NumPy: NaN).")
-    minimum = _binary("minimum", "fi", "The lesser. Of NaN, what the host does (NumPy: NaN).")
+    maximum = _binary("maximum", "fi", "The greater; NaN if either is.")
+    minimum = _binary("minimum", "fi", "The lesser; NaN if either is.")
     atan2 = _binary("atan2", "f", "The angle of the point (x2, x1).")
     hypot = _binary("hypot", "f", "sqrt(x1**2 + x2**2), without overflow.")
     copysign = _binary("copysign", "f", "The magnitude of x1 with the sign of x2.")

@@ -98,6 +98,28 @@ def _broadcast(*raws: Any) -> List[Any]:
     return [tf.broadcast_to(raw, target) for raw in raws]
 
 
+def _keeps_nan() -> bool:
+    """Whether maximum() of a number and a NaN is the NaN: on CPU up to TensorFlow 2.3 it is the number."""
+    if not tf.executing_eagerly():
+        return False  # not known, and there is no session to ask; to be safe is right, and only slower
+    numbers, nans = tf.ones(9), tf.fill([9], math.nan)  # more than one vector of the CPU
+    return bool(np.isnan(tf.maximum(numbers, nans).numpy()).all())
+
+
+def _extreme(raw_name: str, path: str) -> Callable[[Any, Any], Any]:
+    host = _binary(raw_name, path)
+    if _keeps_nan():
+        return host
+
+    def call(x: Any, y: Any) -> Any:
+        found = host(x, y)
+        if not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
+            return found
+        return _where(tf.not_equal(y, y), y, found)
+
+    return call
+
+
 def _zero(like: Any) -> Any:
     return tf.zeros((), like.dtype)
 
@@ -180,8 +202,8 @@ class TensorFlowBackend(Backend):
             "logical_not": _unary("LogicalNot", "logical_not"),
             "logical_or": _binary("LogicalOr", "logical_or"),
             "logical_xor": _of_tensors(tf.not_equal),
-            "maximum": _binary("Maximum", "maximum"),
-            "minimum": _binary("Minimum", "minimum"),
+            "maximum": _extreme("Maximum", "maximum"),
+            "minimum": _extreme("Minimum", "minimum"),
             "multiply": _binary("Mul", "multiply"),
             "negative": _unary("Neg", "negative"),
             "not_equal": _of_tensors(tf.not_equal),

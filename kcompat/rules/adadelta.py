@@ -26,7 +26,7 @@ class Adadelta(UpdateRule):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        of_grads = slots["accum_grad"] + (xp.square(grad) - slots["accum_grad"]) * (1 - hyper.rho)
+        of_grads = hyper.rho * slots["accum_grad"] + (1 - hyper.rho) * xp.square(grad)
         move = xp.sqrt(slots["accum_var"] + hyper.epsilon) / xp.sqrt(of_grads + hyper.epsilon) * grad
-        of_moves = slots["accum_var"] + (xp.square(move) - slots["accum_var"]) * (1 - hyper.rho)
+        of_moves = hyper.rho * slots["accum_var"] + (1 - hyper.rho) * xp.square(move)
         return param - hyper.learning_rate * move, {"accum_grad": of_grads, "accum_var": of_moves}
