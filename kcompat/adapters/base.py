@@ -19,6 +19,7 @@ from .decay_variables import DecoupledWeightDecayExtension
 from .described import description
 from .registration import register
 from .saving import SavedState, Saving
+from .wrappers import mixin_of, signature_of
 
 # Base arguments that are transforms around the rule, and readable and settable on the optimizer.
 TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
@@ -205,7 +206,7 @@ class Adapter(Saving):
     @classmethod
     def make_class(cls, rule: Type[UpdateRule], host: type, name: str) -> type:
         """A class of this adapter over a host's base class, for one rule."""
-        namespace = {
+        namespace: Dict[str, Any] = {
             "rule_class": rule,
             "__doc__": rule.__doc__,
             "__module__": rule.__module__,
@@ -214,6 +215,10 @@ class Adapter(Saving):
         bases: Tuple[type, ...] = (cls, host)
         if issubclass(rule, Decoupled):
             bases = (DecoupledWeightDecayExtension, *bases)
+        mixin = mixin_of(rule)
+        if mixin is not None:
+            bases = (mixin, *bases)
+            namespace["__signature__"] = signature_of(rule, cls._constructor_signature(rule))
         made: Any = type(name, bases, namespace)
         made._made_with = (rule, cls.api, name)
         made._made = made
