@@ -243,8 +243,8 @@ def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, 
     _adapt(config, optimizer, name, api, what)
     if where == ".older:OuterRMSprop" and (is_source(config.get("momentum")) or config.get("momentum")):
         where = ".rmsprop:RMSprop"  # which goes through another kernel, with epsilon inside the root
-    if where == ".rmsprop:RMSprop" and api == "keras_2_11" and not hasattr(optimizer, "weight_decay"):
-        where = ".older:OuterRMSprop"  # the API's first two releases
+    if where == ".rmsprop:RMSprop" and api == "keras_2_11" and _is_experimental(optimizer):
+        where = ".older:OuterRMSprop"
     return _from_values(_rule_class(where), config, name, what)
 
 
@@ -326,12 +326,13 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: st
     if "lr" in config:
         config.setdefault("learning_rate", config.pop("lr"))
     if api == "get_updates":
-        # They are attributes there, and the norm is that of all gradients together.
+        # They are attributes there; Keras' norm, not tf.keras', is that of all gradients together.
         for clip in ("clipnorm", "clipvalue"):
             value = getattr(optimizer, clip, config.get(clip))
             config.pop(clip, None)
             if value:
-                config["global_clipnorm" if clip == "clipnorm" else clip] = value
+                alone = type(optimizer).__module__.startswith("tensorflow") or clip == "clipvalue"
+                config[clip if alone else "global_clipnorm"] = value
         if name == "Adagrad":
             config.setdefault("initial_accumulator_value", 0.0)
     if api == "optimizer_v2":
@@ -354,11 +355,32 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: st
             "{}: the moving average of this {} starts before the first step, that of kcompat after it. Give "
             "use_ema=True to the wrapper instead.".format(what, name)
         )
+    if name == "AdamW" and api == "keras_2_11" and _is_experimental(optimizer):
+        raise RuleError(
+            "{}: the weight decay of this AdamW leaves only learning_rate * weight_decay of each variable. Give "
+            "kcompat.optimizers.AdamW.".format(what)
+        )
+    if name == "ScheduleFreeAdamW" and _keras_backend() != "jax":
+        raise RuleError(
+            "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and kcompat's "
+            "follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
+        )
     if name == "Adafactor" and (not config.get("relative_step", True) or callable(config["learning_rate"])):
         raise RuleError(
             "{}: Keras' Adafactor caps its learning rate by 1 / sqrt(step), whatever relative_step and a "
             "schedule ask for, and kcompat's does not. Give kcompat.optimizers.Adafactor.".format(what)
         )
+
+
+def _is_experimental(optimizer: Any) -> bool:
+    """Whether an optimizer of `keras_2_11` is of its first two releases, in TensorFlow 2.9 and 2.10."""
+    return not hasattr(optimizer, "_use_weight_decay")
+
+
+def _keras_backend() -> str:
+    """The backend of Keras 3, which is imported already where this is asked."""
+    backend: str = importlib.import_module("keras").backend.backend()
+    return backend
 
 
 def _from_values(

@@ -33,8 +33,8 @@ class Wrapper:
         where = type(self).__name__
         if getattr(self, "rule_class", None) is None:
             raise RuleError(
-                "{}: expected an optimizer class, such as kcompat.addons.SWA. Write an average of your own as "
-                "a kcompat.transforms.Transform.".format(where)
+                "{}: expected an optimizer class, such as kcompat.addons.SWA. Write an average of your own "
+                "as a kcompat.transforms.Transform.".format(where)
             )
         given = list(args)
         for name in ("optimizer", "inner"):
@@ -44,7 +44,8 @@ class Wrapper:
             raise UnknownArgumentError("{}() needs the argument 'optimizer'.".format(where))
         if len(given) == len(this.rule_class.hypers) + 2 and "name" not in kwargs:
             kwargs["name"] = given.pop()
-        inner, base, excluded = given[0], {}, None
+        inner, excluded = given[0], None
+        base: Dict[str, Any] = {}
         if not (isinstance(inner, Mapping) and set(inner) == {"module", "class", "config"}):
             inner, base = rule_of(inner, where)
             excluded = base.pop("excluded", None)
