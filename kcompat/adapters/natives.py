@@ -357,13 +357,13 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: st
         )
     if name == "AdamW" and api == "keras_2_11" and _is_experimental(optimizer):
         raise RuleError(
-            "{}: the weight decay of this AdamW leaves only learning_rate * weight_decay of each variable. Give "
-            "kcompat.optimizers.AdamW.".format(what)
+            "{}: the weight decay of this AdamW leaves only learning_rate * weight_decay of each variable. "
+            "Give kcompat.optimizers.AdamW.".format(what)
         )
     if name == "ScheduleFreeAdamW" and _keras_backend() != "jax":
         raise RuleError(
-            "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and kcompat's "
-            "follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
+            "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and "
+            "kcompat's follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
         )
     if name == "Adafactor" and (not config.get("relative_step", True) or callable(config["learning_rate"])):
         raise RuleError(
