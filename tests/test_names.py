@@ -275,8 +275,10 @@ def test_a_wrapper_takes_a_native_optimizer(api, name):
     cls = wrapper(api, name)
     expected = rules.SGD(0.05, momentum=0.8)
     params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, STEPS)
+    # Keras' first API reads its variables in a session of its own, outside of the graph that follows.
+    taken = rule_of(native(api, "momentum"))[0] if api == "get_updates" else None
     inside = [
-        lambda: native(api, "momentum"),
+        lambda: taken or native(api, "momentum"),
         lambda: kcompat.optimizer(expected, api),
         lambda: expected,
     ]
@@ -325,7 +327,7 @@ def test_what_a_wrapper_refuses(api):
         cls("sdg")
     with pytest.raises(kcompat.RuleError, match="was given 3; expected an update rule"):
         cls(3)
-    with pytest.raises(kcompat.RuleError, match=r"expected an optimizer: SGD\(\)"):
+    with pytest.raises(kcompat.RuleError, match=r"expected an optimizer: .*SGD\(\)"):
         cls(kcompat.optimizer_class(rules.SGD, api))
     with pytest.raises(kcompat.UnknownArgumentError, match="clipnorm.*inside was given it, too"):
         cls(kcompat.optimizer(rules.SGD(), api, clipnorm=0.5), clipnorm=0.3)

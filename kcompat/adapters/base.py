@@ -449,7 +449,8 @@ class Adapter(Saving):
         return self._public_hyper(self._kc.attributes[name])
 
     def _get_argument(self, name: str) -> Any:
-        hyper = self._kc.attributes.get(name)
+        # The host's constructor checks these; two parts of a rule may clip in two ways.
+        hyper = self._kc.attributes.get(name) if self._kc.ready else None
         return None if hyper is None else self._current_number(hyper)
 
     def _set_argument(self, name: str, value: Any) -> None:
