@@ -120,3 +120,24 @@ class StillRows(Still):
     """`Still`, beside rules that update only the rows present."""
 
     sparse = "rows"
+
+
+class NadamOfKerasAdamW(SlowNadam):
+    """Nadam as keras-adamw's NadamW has it: mu_t where the paper has mu_(t+1), and epsilon inside the root.
+
+    w -= learning_rate * (mu_t * m / (1 - product of mu up to t + 1) + (1 - mu_t) * g / (1 - product up to t))
+    / sqrt(v_hat + epsilon).
+
+    Slots and shared: those of `Nadam`.
+    """
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        m = slots["m"] + (grad - slots["m"]) * (1 - hyper.beta_1)
+        v = slots["v"] + (xp.square(grad) - slots["v"]) * (1 - hyper.beta_2)
+        mu = _mu(hyper, step)
+        of_m = mu / (1 - hyper.mu_product * _mu(hyper, step + 1))
+        of_grad = (1 - mu) / (1 - hyper.mu_product)
+        root = xp.sqrt(v / (1 - hyper.beta_2**step) + hyper.epsilon)
+        return param - hyper.learning_rate * (of_m * m + of_grad * grad) / root, {"m": m, "v": v}
