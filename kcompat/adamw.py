@@ -10,6 +10,8 @@ and `from_config`, is that of `transforms.AnnealedWeightDecay`. What differs:
   restart, is the argument `restarts` of `schedules.CosineAnnealing`: `optimizer.eta_t = CosineAnnealing(...)`
   before the first step. In the first step, too, eta_t is the cosine's value.
 - Nothing is printed; `init_verbose` logs the decays and multipliers, at the level INFO.
+- With `model` and zero_penalties, keras-adamw zeroes the penalties before it reads them, and nothing decays;
+  here they are read first. Its AdamW does nothing with `decay`; here it is inverse-time decay.
 - A name of `weight_decays` fits with and without ":0"; on Keras 3 it is the variable's path.
 - Penalties are zeroed of every layer inside a model, also of nested ones. In a TensorFlow 1 graph the
   penalties are part of the loss when the layer is called, and zeroing them would do nothing: it raises.

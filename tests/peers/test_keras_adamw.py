@@ -44,7 +44,7 @@ OPTIONS = {
     "clipped": {"clipnorm": 0.5, "lr_multipliers": {"out/kernel": 0.5}},
 }
 RULES = {
-    "AdamW": {"learning_rate": 0.02, "epsilon": 0.01, "beta_2": 0.9, "amsgrad": True, "decay": 0.05},
+    "AdamW": {"learning_rate": 0.02, "epsilon": 0.01, "beta_2": 0.9, "amsgrad": True},
     "NadamW": {"learning_rate": 0.02, "epsilon": 0.01, "beta_2": 0.9},
     "SGDW": {"learning_rate": 0.02, "momentum": 0.8, "nesterov": True},
 }
@@ -78,6 +78,14 @@ def test_signature(name):
     assert [(p.name, p.default, p.kind) for p in got] == [(p.name, p.default, p.kind) for p in wanted]
 
 
+def test_decay_is_heeded():
+    """keras-adamw's AdamW takes the argument and does nothing with it."""
+    plain, decayed = (train(theirs.AdamW(0.02, decay=decay)) for decay in (0.0, 0.5))
+    np.testing.assert_array_equal(plain[0], decayed[0])
+    got = train(adamw.AdamW(0.02, decay=0.5))
+    assert np.abs(got[0] - plain[0]).max() > 1e-2
+
+
 def test_model():
     keras = tf.keras
     data = np.random.RandomState(0).randn(32, 6, 4).astype("float32")
@@ -95,7 +103,15 @@ def test_model():
                 keras.layers.Dense(2, kernel_regularizer=l1_l2(1e-2, 0.0), bias_regularizer=l1_l2(0.0, 1e-2)),
             ]
         )
-        optimizer = module.AdamW(0.01, model=model, total_iterations=12, use_cosine_annealing=True)
+        if module is theirs:
+            # With zero_penalties it zeroes them before it reads them, and nothing decays.
+            decays = theirs.get_weight_decays(model)
+            assert not theirs.get_weight_decays(model, zero_penalties=True)
+            assert len(decays) == 4
+            arguments = {"weight_decays": decays}
+        else:
+            arguments = {"model": model}
+        optimizer = module.AdamW(0.01, total_iterations=12, use_cosine_annealing=True, **arguments)
         assert float(sum(model.losses)) == 0
         model.compile(optimizer, "mse")
         model.fit(data, data[:, 0, :2], epochs=3, batch_size=8, shuffle=False, verbose=0)
