@@ -428,6 +428,77 @@ def test_multi_optimizer(api):
     in_mode(api, body)
 
 
+def annealed_by_hand(params, gradients, steps, eta_min, decays, factors, rate, momentum):
+    """SGDW with momentum in NumPy, as arXiv:1711.05101 has it in algorithm 1, annealed by a cosine."""
+    params, velocities = [p.astype("float64") for p in params], [0.0] * len(params)
+    for i, row in enumerate(gradients):
+        eta = eta_min + (1 - eta_min) * 0.5 * (1 + np.cos(np.pi * (i % steps) / (steps - 1)))
+        for k, g in enumerate(row):
+            velocities[k] = momentum * velocities[k] - eta * rate * factors[k] * g
+            l1, l2 = decays[k]
+            decay = eta * steps**-0.5 * (l1 * np.sign(params[k]) + l2 * params[k])
+            params[k] = params[k] + velocities[k] - decay
+    return params
+
+
+@pytest.mark.filterwarnings("ignore:.*IndexedSlices")
+@pytest.mark.parametrize("api", APIS)
+def test_adamw(api, monkeypatch):
+    from kcompat import adamw
+
+    monkeypatch.setenv("KCOMPAT_API", api)
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, STEPS)
+
+    def make():
+        return adamw.SGDW(
+            0.05,
+            0.8,
+            total_iterations=5,
+            use_cosine_annealing=True,
+            eta_min=0.2,
+            weight_decays={"v0:0": (0.1, 0.2)},
+            lr_multipliers={"v1": 0.5},
+        )
+
+    mode = modes_of(api)[0]
+    result = run(api, mode, None, params, gradients, make=make)
+    names = [result.optimizer._kc.variables[key].name for key in result.optimizer._kc.variables]
+    assert names == ["v0", "v1"]
+    want = annealed_by_hand(params, gradients, 5, 0.2, [(0.1, 0.2), (0, 0)], [1, 0.5], 0.05, 0.8)
+    for got, expected in zip(result.params, want):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    again = type(result.optimizer).from_config(result.optimizer.get_config())
+    assert again.rule == make().rule
+    with pytest.raises(kcompat.HyperparameterError, match="autorestart"):
+        adamw.AdamW(autorestart=True)
+    with pytest.warns(UserWarning, match="more than 1"):
+        assert adamw.NadamW(weight_decays={"v0": 0.1}).rule.weight_decays == []
+    with pytest.raises(kcompat.UnknownArgumentError, match="eta_t"):
+        adamw.AdamW(eta_t=0.5)
+
+
+def test_adamw_reads_the_penalties_of_a_model():
+    from kcompat import adamw
+
+    class Thing:
+        def __init__(self, **attributes):
+            self.__dict__.update(attributes)
+
+    penalty = Thing(l1=0.25, l2=np.array(0.5, "float32"))
+    inner = Thing(kernel=Thing(name="cell/kernel:0"), kernel_regularizer=penalty, recurrent_regularizer=None)
+    none = Thing(kernel=Thing(path="dense/kernel"), kernel_regularizer=Thing(l1=0.0, l2=0.0))
+    model = Thing(layers=[Thing(cell=inner), none], losses=[])
+    assert adamw.get_weight_decays(model) == {"cell/kernel": (0.25, 0.5)}
+    assert (penalty.l1, float(penalty.l2)) == (0.25, 0.5)
+    assert adamw.get_weight_decays(model, zero_penalties=True) == {"cell/kernel": (0.25, 0.5)}
+    assert (penalty.l1, float(penalty.l2)) == (0, 0)
+    penalty.l1 = 0.5
+    model.losses = [Thing(op=None)]
+    with pytest.raises(kcompat.RuleError, match="can't be zeroed"):
+        adamw.get_weight_decays(model, zero_penalties=True)
+    assert penalty.l1 == 0.5
+
+
 def test_addons_has_them():
     from kcompat import addons
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
-from ..rule import Hyper, UpdateRule
+from ..rule import Hyper
 from .adagrad import Adagrad
 from .nadam import Nadam
 from .rmsprop import RMSprop
@@ -102,24 +102,6 @@ class SlowNadam(Nadam):
 def _mu(hyper: Any, step: Any) -> Any:
     """The momentum of a step."""
     return hyper.beta_1 * (1 - 0.5 * 0.96 ** (hyper.schedule_decay * step))
-
-
-class Still(UpdateRule):
-    """Leaves the parameter as it is: the rule of variables that no optimizer was given for.
-
-    No slots.
-    """
-
-    def update(
-        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
-    ) -> Tuple[Any, Mapping[str, Any]]:
-        return param, {}
-
-
-class StillRows(Still):
-    """`Still`, beside rules that update only the rows present."""
-
-    sparse = "rows"
 
 
 class NadamOfKerasAdamW(SlowNadam):

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 from ..rule import UpdateRule
-from ..rules.older import Still, StillRows
 from .partition import Partition
+
+
+class Still(UpdateRule):
+    """Leaves the parameter as it is: the rule of variables that no optimizer was given for.
+
+    No slots.
+    """
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return param, {}
+
+
+class StillRows(Still):
+    """`Still`, beside rules that update only the rows present."""
+
+    sparse = "rows"
 
 
 class MultiOptimizer(Partition):
