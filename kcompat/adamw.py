@@ -19,6 +19,7 @@ and `from_config`, is that of `transforms.AnnealedWeightDecay`. What differs:
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import warnings
@@ -83,9 +84,7 @@ def AdamW(
         HyperparameterError: autorestart without use_cosine_annealing, or a bad value.
         RuleError: the model's penalties are part of a graph already.
     """
-    from .rules.adam import Adam
-
-    rule = Adam(kwargs.pop("lr", learning_rate), beta_1, beta_2, epsilon or 1e-7, amsgrad)
+    rule = _rule("adam", "Adam")(kwargs.pop("lr", learning_rate), beta_1, beta_2, epsilon or 1e-7, amsgrad)
     return _made("AdamW", rule, dict(locals()))
 
 
@@ -113,10 +112,8 @@ def NadamW(
 
     The momentum's schedule and epsilon are where keras-adamw has them; see `rules.older.NadamOfKerasAdamW`.
     """
-    from .rules.older import NadamOfKerasAdamW
-
     rate, slow = kwargs.pop("lr", learning_rate), kwargs.pop("schedule_decay", 0.004)
-    rule = NadamOfKerasAdamW(
+    rule = _rule("older", "NadamOfKerasAdamW")(
         learning_rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon or 1e-7, schedule_decay=slow
     )
     return _made("NadamW", rule, dict(locals()))
@@ -142,10 +139,13 @@ def SGDW(
     **kwargs: Any,
 ) -> Any:
     """SGD with the same; arguments as `AdamW`, and momentum and nesterov."""
-    from .rules.sgd import SGD
-
-    rule = SGD(kwargs.pop("lr", learning_rate), momentum, nesterov)
+    rule = _rule("sgd", "SGD")(kwargs.pop("lr", learning_rate), momentum, nesterov)
     return _made("SGDW", rule, dict(locals()))
+
+
+def _rule(family: str, name: str) -> Any:
+    """A rule by its name, so that a vendored copy may leave out the families that it does not use."""
+    return getattr(importlib.import_module(".rules." + family, __package__), name)
 
 
 def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:

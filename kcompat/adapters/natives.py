@@ -227,12 +227,12 @@ def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, 
     if api == "tf1":
         return _tf1(optimizer, name, what), {}
     if cls.__module__.split(".")[0] == "tensorflow_addons":
-        from ..addons import _RULES
+        from ..rules import CATALOGUE
 
-        if name not in _RULES:
+        if name not in CATALOGUE:
             raise _unknown(cls, what)
-        module, found = _RULES[name]
-        where = "{}:{}".format(module[len(".rules") :], found)
+        # Its AdamW is not Keras' one.
+        where = ".decoupled:DecoupledAdamW" if name == "AdamW" else "{}:{}".format(CATALOGUE[name], name)
     elif name in _KERAS:
         before = api in ("get_updates", "optimizer_v2")
         where = _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
