@@ -220,6 +220,17 @@ def test_the_rule_of_a_native_optimizer(api, name):
         np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.skipif("optimizer_v2" not in APIS, reason="no OptimizerV2")
+def test_a_variable_given_to_a_native_optimizer_stays_one():
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        pytest.skip("its get_config runs the variable, which is not initialized")
+    rate = tf.Variable(0.5)
+    assert rule_of(keras_of("optimizer_v2").SGD(rate))[0].learning_rate is rate
+    assert rule_of(keras_of("optimizer_v2").SGD(lambda: 0.5))[0].learning_rate() == 0.5
+
+
 WRAPPERS = {
     "Lookahead": {"sync_period": 4, "slow_step_size": 0.3},
     "MovingAverage": {"average_decay": 0.7, "num_updates": None, "start_step": 3},

@@ -171,19 +171,16 @@ def rule_of(optimizer: Any, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
 def _by_name(name: str, what: str) -> Type[UpdateRule]:
     from ..rules import CATALOGUE
 
-    found = name if name in CATALOGUE else {each.lower(): each for each in CATALOGUE}.get(name.lower())
-    if found is None or (found not in CATALOGUE):
+    # In any case of letters, as Keras has it; "lamb" is Keras' own, and "LAMB" that of Addons.
+    by_lower = {each.lower(): each for each in sorted(CATALOGUE)}
+    found = name if name in CATALOGUE else by_lower.get(name.lower())
+    if found is None:
         raise RuleError(
             "{} was given {!r}; the catalogue has no optimizer of that name. It has {}.".format(
                 what, name, ", ".join(CATALOGUE)
             )
         )
-    # "lamb" is Keras' one.
-    return _rule_class(
-        "{}:{}".format(CATALOGUE["Lamb"], "Lamb")
-        if found.lower() == "lamb" and name != "LAMB"
-        else "{}:{}".format(CATALOGUE[found], found)
-    )
+    return _rule_class("{}:{}".format(CATALOGUE[found], found))
 
 
 def _rule_class(where: str) -> Type[UpdateRule]:
@@ -305,20 +302,17 @@ def _tf1(optimizer: Any, name: str, what: str) -> UpdateRule:
 
 def _live(optimizer: Any, config: Mapping[str, Any], api: str) -> Dict[str, Any]:
     """Hyperparameters that are schedules, callables and variables, which a configuration only describes."""
-    live: Dict[str, Any] = {}
     if api == "optimizer_v2":
-        hypers = getattr(optimizer, "_hyper", {})
-        live.update((name, value) for name, value in hypers.items() if is_source(value))
-        # Once hyperparameters have been made variables, their numbers are in the configuration.
-        return {
-            name: value
-            for name, value in live.items()
-            if name in config and callable(value) and not hasattr(value, "dtype")
-        }
-    rate = getattr(optimizer, "_learning_rate", None)
-    if callable(rate) and not hasattr(rate, "dtype"):
-        live["learning_rate"] = rate
-    return live
+        candidates = dict(getattr(optimizer, "_hyper", {}))
+    else:
+        candidates = {"learning_rate": getattr(optimizer, "_learning_rate", None)}
+    # Of variables that the optimizer made itself, the numbers are in the configuration.
+    given = api == "optimizer_v2" and not getattr(optimizer, "_hypers_created", True)
+    return {
+        name: value
+        for name, value in candidates.items()
+        if name in config and is_source(value) and (given or not hasattr(value, "dtype"))
+    }
 
 
 def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: str) -> None:
