@@ -47,6 +47,7 @@ _WHERE = {
 
 # Submodules that `kcompat.<name>` reaches without an import statement of their own.
 _SUBMODULES = (
+    "adamw",
     "addons",
     "environment",
     "errors",

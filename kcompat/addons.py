@@ -14,6 +14,13 @@ differs:
   ":0". On Keras 3 that name is the variable's path, such as "sequential/dense/kernel".
 - `decay_var_list` is a keyword argument, and may not change from step to step. `minimize` heeds it, and that
   of Addons does not. SGDW without momentum also decays the rows of sparse gradients.
+- Lookahead, MovingAverage, SWA and MultiOptimizer take an update rule, an optimizer of kcompat or its name,
+  or a native one, also of another API, whose rule is in the catalogue: its configuration is read off it, and
+  what can't be expressed exactly raises. The clipping and decay it was made with take effect; in Addons only
+  in MultiOptimizer do they.
+- `swap_weights` needs no `tf.distribute` strategy. MultiOptimizer updates no variable twice, but raises; it
+  names in a warning those that no layer has.
+- The cyclical learning rates are schedules of kcompat, for its own optimizers.
 - `exclude_from_weight_decay` as an attribute is every optimizer's method; the patterns are in
   `optimizer.rule`.
 
@@ -44,7 +51,29 @@ _RULES = {
     "Yogi": (".rules.proximal", "Yogi"),
 }
 
-NAMES = (*_RULES, "DecoupledWeightDecayExtension", "extend_with_decoupled_weight_decay")
+# The same of transforms, whose classes take an optimizer.
+_WRAPPERS = {
+    "Lookahead": (".transforms.lookahead", "Lookahead"),
+    "MovingAverage": (".transforms.lookahead", "MovingAverage"),
+    "MultiOptimizer": (".transforms.multi", "MultiOptimizer"),
+    "SWA": (".transforms.lookahead", "SWA"),
+}
+
+_SCHEDULES = (
+    "CyclicalLearningRate",
+    "ExponentialCyclicalLearningRate",
+    "Triangular2CyclicalLearningRate",
+    "TriangularCyclicalLearningRate",
+)
+
+# Name -> the module that defines it.
+_CLASSES = {
+    "AveragedOptimizerWrapper": ".adapters.wrappers",
+    "DecoupledWeightDecayExtension": ".adapters.decay_variables",
+    **dict.fromkeys(_SCHEDULES, ".schedules"),
+}
+
+NAMES = (*_RULES, *_WRAPPERS, *_CLASSES, "extend_with_decoupled_weight_decay")
 
 __all__ = ["NAMES", *NAMES]  # noqa: PLE0604
 
@@ -87,12 +116,12 @@ def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _RULES:
-        module, rule = _RULES[name]
+    if name in _RULES or name in _WRAPPERS:
+        module, rule = _RULES.get(name) or _WRAPPERS[name]
         # Not stored here: KCOMPAT_API may change, and classes are cached where they are made.
         return optimizer_class(getattr(importlib.import_module(module, __package__), rule), name=name)
-    if name == "DecoupledWeightDecayExtension":
-        return importlib.import_module(".adapters.decay_variables", __package__).DecoupledWeightDecayExtension
+    if name in _CLASSES:
+        return getattr(importlib.import_module(_CLASSES[name], __package__), name)
     raise AttributeError(
         "module {!r} has no optimizer {!r}; it has {}".format(__name__, name, ", ".join(NAMES))
     )

@@ -25,7 +25,7 @@ LAYERS = [
     ("__init__", "__main__"),
     ("cli",),
     ("optimizers",),
-    ("addons",),
+    ("adamw", "addons"),
     ("state",),
     ("testing",),
     ("vendoring",),

@@ -19,6 +19,7 @@ from .decay_variables import DecoupledWeightDecayExtension
 from .described import description
 from .registration import register
 from .saving import SavedState, Saving
+from .wrappers import mixin_of, signature_of
 
 # Base arguments that are transforms around the rule, and readable and settable on the optimizer.
 TRANSFORM_ARGUMENTS = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
@@ -205,7 +206,7 @@ class Adapter(Saving):
     @classmethod
     def make_class(cls, rule: Type[UpdateRule], host: type, name: str) -> type:
         """A class of this adapter over a host's base class, for one rule."""
-        namespace = {
+        namespace: Dict[str, Any] = {
             "rule_class": rule,
             "__doc__": rule.__doc__,
             "__module__": rule.__module__,
@@ -214,6 +215,10 @@ class Adapter(Saving):
         bases: Tuple[type, ...] = (cls, host)
         if issubclass(rule, Decoupled):
             bases = (DecoupledWeightDecayExtension, *bases)
+        mixin = mixin_of(rule)
+        if mixin is not None:
+            bases = (mixin, *bases)
+            namespace["__signature__"] = signature_of(rule, cls._constructor_signature(rule))
         made: Any = type(name, bases, namespace)
         made._made_with = (rule, cls.api, name)
         made._made = made
@@ -444,7 +449,8 @@ class Adapter(Saving):
         return self._public_hyper(self._kc.attributes[name])
 
     def _get_argument(self, name: str) -> Any:
-        hyper = self._kc.attributes.get(name)
+        # The host's constructor checks these; two parts of a rule may clip in two ways.
+        hyper = self._kc.attributes.get(name) if self._kc.ready else None
         return None if hyper is None else self._current_number(hyper)
 
     def _set_argument(self, name: str, value: Any) -> None:

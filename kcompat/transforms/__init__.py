@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .accumulation import GradientAccumulation, UnscaleGradients
+from .annealed import AnnealedWeightDecay
 from .averaging import ExponentialMovingAverage
 from .base import GradientTransform, Transform
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
@@ -10,6 +11,7 @@ from .decay import DecoupledWeightDecay, NormalizedWeightDecay, WeightDecay, wit
 from .finite import SkipNonFinite
 from .learning_rate import InverseTimeDecay
 from .lookahead import SWA, Lookahead, MovingAverage
+from .multi import MultiOptimizer
 from .partition import LearningRateMultipliers, Partition
 from .selective import (
     AdaptiveGradientClipping,
@@ -21,6 +23,7 @@ from .selective import (
 __all__ = [
     "SWA",
     "AdaptiveGradientClipping",
+    "AnnealedWeightDecay",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
@@ -33,6 +36,7 @@ __all__ = [
     "LearningRateMultipliers",
     "Lookahead",
     "MovingAverage",
+    "MultiOptimizer",
     "NormalizedWeightDecay",
     "Partition",
     "Regularization",
