@@ -77,7 +77,7 @@ def described(parser, env):
 
 
 OWN, OWN_ENVS = read(TOX) if os.path.exists(TOX) else (None, [])
-OURS = [env for env in OWN_ENVS if re.match(r"py\d+-(?!none)", env) and not env.endswith("-vendored")]
+OURS = [env for env in OWN_ENVS if re.match(r"py\d+-(?!none)", env) and not env.endswith(("-vendored", "-example"))]
 
 
 def test_the_reading_of_tox_ini():
