@@ -183,6 +183,15 @@ class Hyper:
         )
 
 
+def of_another_copy(thing: Any) -> str:
+    """What an error adds where a rule, or a class of one, is of another copy of this package; else nothing."""
+    for each in (thing if isinstance(thing, type) else type(thing)).__mro__:
+        if each.__name__ == "UpdateRule" and each is not UpdateRule:
+            return " It is a rule of another copy of kcompat, {}: use that copy's own functions, and commands " \
+                "(python -m {}).".format(*2 * [each.__module__.rpartition(".")[0]])
+    return ""
+
+
 class UpdateRule:
     """An optimizer's update rule: pure functions over arrays, independent of every framework.
 
