@@ -1,4 +1,4 @@
-"""Build the example library with a copy of this checkout's package, and install it, for its own tests to run on.
+"""Build the example library with a copy of this checkout's package, and install it, for its tests to run on.
 
 A library's repository has the copy in it. Here it would be stale with the next commit, so it is made.
 """
@@ -26,7 +26,8 @@ def main(folder):
     # First the sdist, and the wheel from that: both are tested. uv is tox-uv's.
     run("uv", "build", "--quiet", "--out-dir", str(output), str(source))
     (wheel,) = output.glob("*.whl")
-    run("uv", "pip", "install", "--quiet", "--python", sys.executable, "--reinstall-package", NAME, str(wheel))
+    install = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
+    run(*install, "--reinstall-package", NAME, str(wheel))
     # What the wheel was made of is not to be found by its tests, nor an installed kcompat.
     shutil.rmtree(str(source / "src"))
     absent = "import importlib.util as u; assert u.find_spec('kcompat') is None, 'kcompat is installed here'"

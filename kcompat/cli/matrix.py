@@ -90,7 +90,8 @@ def _tox(releases: Sequence[Release], package: str, also: Sequence[str]) -> str:
     first = "py{}-{}".format(releases[0].python.replace(".", ""), factors[releases[0].name])
     lines = [lines[0].format(first), "[tox]"]
     if any(map(_is_37, releases)):
-        lines += ["# Later ones put a pip into environments that CPython 3.7 can't read.", "requires =", "    " + _FOR_37]
+        lines.append("# Later ones put a pip into environments that CPython 3.7 can't read.")
+        lines += ["requires =", "    " + _FOR_37]
     lines += ["skip_missing_interpreters = true", "env_list ="]
     for each in releases:
         lines.append("    py{}-{}".format(each.python.replace(".", ""), factors[each.name]))

@@ -68,7 +68,9 @@ def subject_of(rule: Any, reference: Any = None) -> Subject:
     is_rule = isinstance(rule, UpdateRule) or (isinstance(rule, type) and issubclass(rule, UpdateRule))
     if not is_rule:
         raise RuleError(
-            "check_rule({!r}): expected an update rule, a class or an instance.{}".format(rule, of_another_copy(rule))
+            "check_rule({!r}): expected an update rule, a class or an instance.{}".format(
+                rule, of_another_copy(rule)
+            )
         )
     if reference is not None and not callable(reference) and not isinstance(reference, UpdateRule):
         raise RuleError(

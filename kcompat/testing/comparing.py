@@ -56,7 +56,7 @@ def _compare(rule: UpdateRule, other: Any, shape: Any, changes: Dict[str, Any]) 
 
 
 def _hint(rule: UpdateRule, other: Any, shape: Any, changes: Dict[str, Any]) -> str:
-    """The hyperparameters without which both are the same, if there are any: the mistake is with one of them."""
+    """Names the hyperparameters without which both are the same, if any: the mistake is with one of them."""
     found = []
     for name, declared in type(rule).hypers.items():
         value = rule._hyper_values[name]

@@ -46,6 +46,7 @@ def test_a_model_is_trained_by_the_class_that_is_the_default_here():
 
 
 def test_the_class_of_each_api_takes_the_paper_s_defaults(kcompat_api):
+    """And is made with no argument but Keras' own."""
     optimizer = undertow.for_api(kcompat_api)(name="ours")
     config = optimizer.get_config()
     assert [config[name] for name in ("beta_1", "beta_2", "epsilon")] == [0.9, 0.999, 1e-8]

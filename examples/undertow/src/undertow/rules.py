@@ -14,8 +14,8 @@ class DiffGrad(UpdateRule):
 
         w -= learning_rate * x * m_hat / (sqrt(v_hat) + epsilon)
 
-    where m_hat and v_hat are Adam's moments, with bias correction. x is between 1/2, where the gradient is the
-    same as in the step before, and 1. The gradient before the first one is zero.
+    where m_hat and v_hat are Adam's moments, with bias correction. x is between 1/2, where the gradient is
+    the same as in the step before, and 1. The gradient before the first one is zero.
 
     Slots: m, v and previous (the gradient of the step before), like the parameter.
     """
