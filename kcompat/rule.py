@@ -183,6 +183,15 @@ class Hyper:
         )
 
 
+def of_another_copy(thing: Any) -> str:
+    """What an error adds where a rule or its class is of another copy of this package; "" otherwise."""
+    for each in (thing if isinstance(thing, type) else type(thing)).__mro__:
+        if each.__name__ == "UpdateRule" and each is not UpdateRule:
+            text = " It is a rule of another copy of kcompat, {0}: use that copy's functions and commands "
+            return (text + "(python -m {0}).").format(each.__module__.rpartition(".")[0])
+    return ""
+
+
 class UpdateRule:
     """An optimizer's update rule: pure functions over arrays, independent of every framework.
 

@@ -369,11 +369,16 @@ def _places(dest: str) -> Tuple[str, str, str]:
     if os.path.exists(dest) and not os.path.isdir(dest):
         raise VendoringError("{} is no folder; give the folder that is to hold {!r}.".format(dest, NAME))
     copy = os.path.join(dest, NAME)
+    return copy, os.path.join(dest, "." + NAME + ".new"), os.path.join(dest, "." + NAME + ".old")
+
+
+def _refuse_itself(dest: str) -> None:
+    """Raise where writing to `dest` would replace the files that are written from."""
+    copy = os.path.join(os.path.abspath(dest), NAME)
     if os.path.realpath(copy) == os.path.realpath(_HERE):
         raise VendoringError("{} is this very package; give the folder of another one.".format(copy))
     if (os.path.realpath(dest) + os.sep).startswith(os.path.realpath(_HERE) + os.sep):
         raise VendoringError("{} is inside this very package; give the folder of another one.".format(dest))
-    return copy, os.path.join(dest, "." + NAME + ".new"), os.path.join(dest, "." + NAME + ".old")
 
 
 def _recover(copy: str, new: str, old: str) -> None:
@@ -428,6 +433,7 @@ def vendor(
             that was edited, no copy to update, and what `contents` raises.
     """
     copy, new, old = _places(dest)
+    _refuse_itself(dest)
     if os.path.islink(copy) or (os.path.exists(copy) and not os.path.isdir(copy)):
         raise VendoringError("{} is a link or a file, no folder; remove it first.".format(copy))
     interrupted = os.path.isdir(old) and not os.path.lexists(copy)
@@ -472,7 +478,7 @@ def vendor(
 def check(dest: str) -> Check:
     """Compare the copy ``dest/kcompat`` with its stamp and with this package; change nothing.
 
-    That the copy is of another version than this package is a note, no failure.
+    That the copy is of another version than this package is a note, no failure. A copy can check itself.
     """
     copy, _, old = _places(dest)
     empty: Tuple[str, ...] = ()

@@ -77,7 +77,8 @@ def described(parser, env):
 
 
 OWN, OWN_ENVS = read(TOX) if os.path.exists(TOX) else (None, [])
-OURS = [env for env in OWN_ENVS if re.match(r"py\d+-(?!none)", env) and not env.endswith("-vendored")]
+COPIES = ("-vendored", "-example")
+OURS = [env for env in OWN_ENVS if re.match(r"py\d+-(?!none)", env) and not env.endswith(COPIES)]
 
 
 def test_the_reading_of_tox_ini():

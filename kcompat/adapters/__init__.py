@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple, Type
 
 from ..environment import host_class, resolve_api
 from ..errors import ApiNotAvailableError, RuleError
-from ..rule import UpdateRule
+from ..rule import UpdateRule, of_another_copy
 
 # API -> (module, class) of its adapter.
 _ADAPTERS = {
@@ -50,8 +50,10 @@ def optimizer_class(
     """
     if not (isinstance(rule, type) and issubclass(rule, UpdateRule)):
         raise RuleError(
-            "optimizer_class({!r}): expected a subclass of UpdateRule{}.".format(
-                rule, "; for a rule instance call optimizer(rule)" if isinstance(rule, UpdateRule) else ""
+            "optimizer_class({!r}): expected a subclass of UpdateRule{}.{}".format(
+                rule,
+                "; for a rule instance call optimizer(rule)" if isinstance(rule, UpdateRule) else "",
+                of_another_copy(rule),
             )
         )
     api = resolve_api(api)
@@ -88,5 +90,7 @@ def optimizer(
         As `optimizer_class` and its constructor.
     """
     if not isinstance(rule, UpdateRule):
-        raise RuleError("optimizer({!r}): expected an update rule instance.".format(rule))
+        raise RuleError(
+            "optimizer({!r}): expected an update rule instance.{}".format(rule, of_another_copy(rule))
+        )
     return optimizer_class(type(rule), api, host=host).from_rule(rule, **base_arguments)

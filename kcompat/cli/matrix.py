@@ -21,6 +21,8 @@ __all__ = ["add_arguments", "run"]
 
 # Quiet frameworks that take no GPU: what differs there is not what such a matrix is about.
 _VARIABLES = (("CUDA_VISIBLE_DEVICES", "-1"), ("TF_CPP_MIN_LOG_LEVEL", "3"))
+# Later ones put a pip into environments that CPython 3.7 can't read: tox runs, and installs nothing.
+_FOR_37 = "virtualenv<20.27"
 _TORCH = "https://download.pytorch.org/whl/cpu"
 
 
@@ -34,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--github", action="store_true", help="a workflow for GitHub Actions, not a tox.ini")
     parser.add_argument("--package", metavar="NAME", default="", help="the library's name, for the comments")
+    parser.add_argument(
+        "--also",
+        action="append",
+        metavar="NEED",
+        default=[],
+        help="what the tests need besides pytest, such as hypothesis (may be repeated)",
+    )
     parser.add_argument("--output", metavar="FILE", help="a new file to write (default: print it)")
     parser.add_argument("--list", action="store_true", help="only print the releases and their APIs")
 
@@ -49,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     except UnknownReleaseError as error:
         print("matrix: {}".format(error), file=sys.stderr)
         return 1
-    text = (_workflow if args.github else _tox)(releases, args.package)
+    text = (_workflow if args.github else _tox)(releases, args.package, args.also)
     if args.output is None:
         print(text, end="")
         return 0
@@ -68,17 +77,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tox(releases: Sequence[Release], package: str) -> str:
+def _is_37(release: Release) -> bool:
+    return release.python == "3.7"
+
+
+def _tox(releases: Sequence[Release], package: str, also: Sequence[str]) -> str:
     """A tox.ini. Each release is one factor, for conditions of several would hold for its neighbours too."""
     factors = {each.name: each.name.replace("-", "_") for each in releases}
     lines = [
         "# The tests of {} on each release; `tox run -e {}` runs one.".format(package or "the library", "{}")
     ]
     first = "py{}-{}".format(releases[0].python.replace(".", ""), factors[releases[0].name])
-    lines = [lines[0].format(first), "[tox]", "skip_missing_interpreters = true", "env_list ="]
+    lines = [lines[0].format(first), "[tox]"]
+    if any(map(_is_37, releases)):
+        lines.append("# Later ones put a pip into environments that CPython 3.7 can't read.")
+        lines += ["requires =", "    " + _FOR_37]
+    lines += ["skip_missing_interpreters = true", "env_list ="]
     for each in releases:
         lines.append("    py{}-{}".format(each.python.replace(".", ""), factors[each.name]))
     lines += ["", "[testenv]", "deps =", "    pytest"]
+    lines += ["    " + need for need in also]
     for each in releases:
         lines += ["    {}: {}".format(factors[each.name], need) for need in each.requirements]
     lines.append("set_env =")
@@ -102,23 +120,22 @@ def _tox(releases: Sequence[Release], package: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _quoted(needs: Sequence[str]) -> str:
+    return " ".join("'{}'".format(need) for need in needs)
+
+
 def _row(release: Release) -> Dict[str, str]:
-    old = tuple(map(int, release.python.split("."))) < (3, 8)
-
-    def quoted(needs: Sequence[str]) -> str:
-        return " ".join("'{}'".format(need) for need in needs)
-
     return {
         "name": release.name,
         "python": release.python,
-        "os": "ubuntu-22.04" if old else "ubuntu-latest",  # later ones have no Python 3.7
-        "requirements": quoted(release.requirements),
-        "afterwards": quoted(release.afterwards),
+        "os": "ubuntu-22.04" if _is_37(release) else "ubuntu-latest",  # later ones have no Python 3.7
+        "requirements": _quoted(release.requirements),
+        "afterwards": _quoted(release.afterwards),
         "variables": " ".join("{}={}".format(*pair) for pair in release.variables),
     }
 
 
-def _workflow(releases: Sequence[Release], package: str) -> str:
+def _workflow(releases: Sequence[Release], package: str, also: Sequence[str]) -> str:
     """A workflow. Its rows are JSON, which is YAML, too: no version is taken for a number."""
     torch = any("torch" in need for each in releases for need in each.requirements)
     lines: List[str] = [
@@ -144,7 +161,9 @@ def _workflow(releases: Sequence[Release], package: str) -> str:
         "      - uses: actions/setup-python@v5",
         "        with:",
         "          python-version: ${{ matrix.python }}",
-        "      - run: python -m pip install pytest . ${{ matrix.requirements }}",
+        "      - run: python -m pip install {} . ${{{{ matrix.requirements }}}}".format(
+            " ".join(["pytest", *([_quoted(also)] if also else [])])
+        ),
         "      - if: matrix.afterwards",
         "        run: python -m pip install ${{ matrix.afterwards }}",
         "      - if: matrix.variables",

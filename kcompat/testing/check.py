@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ..environment import detect
 from ..errors import ApiNotAvailableError, RuleError, nearest
-from ..rule import UpdateRule
+from ..rule import UpdateRule, of_another_copy
 from .alone import need_hypothesis
 from .properties import Broken, Property, Skip, Subject, properties
 from .report import Failure, Outcome, Report
@@ -67,7 +67,11 @@ def subject_of(rule: Any, reference: Any = None) -> Subject:
     """
     is_rule = isinstance(rule, UpdateRule) or (isinstance(rule, type) and issubclass(rule, UpdateRule))
     if not is_rule:
-        raise RuleError("check_rule({!r}): expected an update rule, a class or an instance.".format(rule))
+        raise RuleError(
+            "check_rule({!r}): expected an update rule, a class or an instance.{}".format(
+                rule, of_another_copy(rule)
+            )
+        )
     if reference is not None and not callable(reference) and not isinstance(reference, UpdateRule):
         raise RuleError(
             "check_rule(reference={!r}): expected an update rule, or a function (grad, param, slots, hyper, "

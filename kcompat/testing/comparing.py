@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -48,6 +48,37 @@ def compare(subject: Subject) -> None:
 
 
 def _compare(rule: UpdateRule, other: Any, shape: Any, changes: Dict[str, Any]) -> None:
+    broken = _difference(rule, other, shape)
+    if broken is not None:
+        words = "".join(" with {}={!r}".format(name, value) for name, value in changes.items())
+        broken.message += "{}.{}".format(words, _hint(rule, other, shape, changes))
+        raise broken
+
+
+def _hint(rule: UpdateRule, other: Any, shape: Any, changes: Dict[str, Any]) -> str:
+    """Names the hyperparameters without which both are the same, if any: the mistake is with one of them."""
+    found = []
+    for name, declared in type(rule).hypers.items():
+        value = rule._hyper_values[name]
+        if declared.static or is_source(value) or not value or name in ("learning_rate", *changes):
+            continue
+        try:
+            without = rule.replace(**{name: 0.0})
+            another = other
+            if isinstance(other, UpdateRule):
+                if name not in type(other).hypers:
+                    continue
+                another = other.replace(**{name: 0.0})
+            same = _difference(without, another, shape) is None
+        except Exception:  # it can't be 0, or one of the two can't do without it
+            continue
+        if same:
+            found.append("{}=0".format(name))
+    return " With {} they agree: look at what it does.".format(" or ".join(found)) if found else ""
+
+
+def _difference(rule: UpdateRule, other: Any, shape: Any) -> Optional[Broken]:
+    """The first step in which the two differ."""
     start = np.random.RandomState(8).uniform(-2, 2, shape)
     grads = gradients_for(shape)
     alone = Alone(rule, [shape])
@@ -66,12 +97,12 @@ def _compare(rule: UpdateRule, other: Any, shape: Any, changes: Dict[str, Any]) 
             expected["slot " + name] = np.asarray(table[name], "float64")
         found = differ(got, expected, RTOL, ATOL)
         if found:
-            words = "".join(" with {}={!r}".format(name, value) for name, value in changes.items())
-            raise Broken(
-                "{} differs from the reference's after step {}{}.".format(found[0], i + 1, words),
+            return Broken(
+                "{} differs from the reference's after step {}".format(found[0], i + 1),
                 Case([start], [[g] for g in grads[: i + 1]]),
                 *found[1:],
             )
+    return None
 
 
 def _run_function(rule: Any, function: Any, start: Any, grads: Any, states: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Other projects' code, as it is there. `kcompat` is written here by `python -m kcompat vendor`."""
