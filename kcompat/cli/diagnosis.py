@@ -7,7 +7,7 @@ import os
 import sys
 from collections import namedtuple
 
-from ..environment import APIS, host_classes, lineage
+from ..environment import APIS, host_classes, lineage, remedy
 from ..errors import ApiNotAvailableError, nearest
 from .problems import match
 
@@ -175,8 +175,8 @@ def _load(module_name: str, path: str, name: str) -> Tuple[Any, Optional[BaseExc
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer, which may be JSON
             found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-        root = (module_name + ".").startswith(str(missing) + ".") and missing.split(".")[0] not in _HOSTS
+        missing = str(getattr(error, "name", "")) if isinstance(error, ModuleNotFoundError) else ""
+        root = (module_name + ".").startswith(missing + ".") and missing.split(".")[0] not in _HOSTS
         if missing and root:
             raise UsageError("there is no module {!r} in {!r}".format(missing, name)) from None
         return None, error
@@ -263,10 +263,10 @@ def written_for(cls: type) -> Optional[str]:
     own = _own(cls)
     step = own.get("update_step")
     if step is not None:
-        for api, count in (("keras_3", 3), ("keras_2_11", 2)):
-            if _takes(step, count) and not (api == "keras_3" and _takes(step, 2)):
-                return api
-        return None  # any number of arguments: both
+        two, three = _takes(step, 2), _takes(step, 3)
+        if two == three:  # any number of arguments: both
+            return None
+        return "keras_3" if three else "keras_2_11"
     if "_apply_dense" in own:
         return "tf1"
     if "_resource_apply_dense" in own or "_resource_apply_sparse" in own:
@@ -292,6 +292,8 @@ def _hook_reasons(cls: type, base: type, api: str) -> List[str]:
     )
     for name, count in {**_OWN[api], **_CALLED[api]}.items():
         if name in own:
+            # OptimizerV2 passes apply_state by name, to those that have it.
+            count += api == "optimizer_v2" and "apply_state" in _required(own[name])
             if _takes(own[name], count) is False:
                 reasons.append(_wrong(name, own[name], count, api))
         elif abstract and name in _OWN[api] and name != "_apply_dense":
@@ -304,8 +306,9 @@ def _hook_reasons(cls: type, base: type, api: str) -> List[str]:
             if hasattr(vars(each).get("__init__"), "__code__")
         ):
             reasons.append("_resource_apply_dense asks for apply_state, which 1.14 does not give")
-    if getattr(cls, "__abstractmethods__", None):
-        reasons.append("it does not define {}".format(", ".join(sorted(cls.__abstractmethods__))))
+    abstract_methods = sorted(getattr(cls, "__abstractmethods__", ()))
+    if abstract_methods:
+        reasons.append("it does not define {}".format(", ".join(abstract_methods)))
     called: Set[str] = set()
     for function in own.values():
         code = getattr(inspect.unwrap(function), "__code__", None)
@@ -469,8 +472,12 @@ def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
     advice = []
     if api in serving:
         advice.append("Derive from {} (API {}).".format(serving[api], api))
-    elif api in ("optimizer_v2", "keras_2_11"):
-        # This Keras has none of that API: tf_keras has.
+    elif api == "tf1":
+        advice.append(
+            "It trains in graphs and sessions, and in eager code of your own, without a model of Keras."
+        )
+    elif api in ("optimizer_v2", "keras_2_11") and lineage(keras.optimizers.Optimizer) == "keras_3":
+        # Keras 3 has none of that API: tf_keras has.
         advice.append(
             "{}Set TF_USE_LEGACY_KERAS=1 before Python starts, so that tf.keras is Keras 2, and derive from"
             " tf.keras.optimizers.{}Optimizer (API {}).".format(
@@ -481,10 +488,8 @@ def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
                 api,
             )
         )
-    elif api == "tf1":
-        advice.append(
-            "It trains in graphs and sessions, and in eager code of your own, without a model of Keras."
-        )
+    elif not host_classes(api):
+        advice.append("The API {} is not here; to get it: {}.".format(api, remedy(api)))
     native = lineage(keras.optimizers.Optimizer)
     if native != api and native in serving:
         advice.append(

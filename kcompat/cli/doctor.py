@@ -108,7 +108,7 @@ def _print(answer: Any, as_json: bool) -> None:
         if texts:
             print("\n" + title)
             for text in texts:
-                print(paragraph(text[:1].upper() + text[1:], "- ", "  "))
+                print(paragraph(_sentence(text), "- ", "  "))
     if answer.works is None:
         print("\nwhat is here\n{}".format(found))
         return
@@ -118,6 +118,11 @@ def _print(answer: Any, as_json: bool) -> None:
     print()
     for name, value in rows:
         print(paragraph(value, "{:<{}}  ".format(name, width), " " * (width + 2)))
+
+
+def _sentence(text: str) -> str:
+    """A reason as a sentence; what begins with a name or a command stays as it is."""
+    return text[:1].upper() + text[1:] if text.startswith(("it ", "its ")) else text
 
 
 def _here(found: Any) -> str:
