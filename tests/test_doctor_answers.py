@@ -20,7 +20,7 @@ BY_NAME = {each.name: each for each in PROBLEMS}
 SPOKEN = [each for each in PROBLEMS if each.patterns]
 #: The Keras APIs here on TensorFlow, whose classes are made below.
 KERAS_APIS = [api for api in APIS if api not in ("tf1", "get_updates")]
-EAGER = False
+EAGER, tf = False, None
 if KERAS_APIS:
     try:
         import tensorflow as tf
@@ -568,6 +568,22 @@ def test_a_model_of_a_keras_that_is_not_here(module):
     except ImportError:
         found = diagnosis.diagnose("its_module:Mine", "tf_keras")
         assert found.works is False and "tf_keras" in found.reasons[0]
+
+
+@pytest.mark.skipif(tf is None, reason="no TensorFlow here")
+def test_keras_named_otherwise_is_the_same(module):
+    """In 2.6 to 2.15 `keras` is tf.keras, though its `Optimizer` is another class."""
+    try:
+        import keras
+    except ImportError:
+        return
+    if keras.Model is not tf.keras.Model:
+        return
+    for api in KERAS_APIS:
+        module(Mine=native(api))
+        one, other = (diagnosis.diagnose("its_module:Mine", name) for name in ("tf.keras", "keras"))
+        assert one.works is other.works
+        assert one.facts["model"].split(": ")[1] == other.facts["model"].split(": ")[1]
 
 
 # ------------------------------------------------------------ what the release here really says

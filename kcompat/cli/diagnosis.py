@@ -360,6 +360,11 @@ def _keras(model: Optional[str]) -> Tuple[str, Any, str]:
         return name, None, "import {} fails: {}: {}".format(name, type(error).__name__, error)
 
 
+def _native(keras: Any) -> type:
+    """Return the base class of a Keras' own optimizers: in `keras` of 2.5 to 2.12 not `Optimizer` there."""
+    return _root(keras.optimizers.SGD)
+
+
 def _accepted(cls: type, keras: Any) -> bool:
     """Ask the Keras itself: what compile() asks about an optimizer, of an instance not set up."""
     members = dict.fromkeys(getattr(cls, "__abstractmethods__", ()))
@@ -367,7 +372,7 @@ def _accepted(cls: type, keras: Any) -> bool:
         probe: Any = type(cls)("Probe", (cls,), members) if members else cls
         instance = probe.__new__(probe)
     except Exception:
-        native = keras.optimizers.Optimizer
+        native = _native(keras)
         return issubclass(cls, native) or _package(_root(cls)) == _package(native)
     try:
         return keras.optimizers.get(instance) is not None
@@ -403,7 +408,7 @@ def _of_class(cls: type, name: str, model: Optional[str]) -> Answer:
         return Answer(
             False, "No: there is no {} here whose models could take it.".format(keras_name), facts, (why,), ()
         )
-    native = keras.optimizers.Optimizer
+    native = _native(keras)
     facts["model"] = "{}: {} takes {}".format(keras_name, _package(native), lineage(native))
     reasons, advice = [], []
     if not _accepted(cls, keras):
@@ -476,7 +481,7 @@ def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
         advice.append(
             "It trains in graphs and sessions, and in eager code of your own, without a model of Keras."
         )
-    elif api in ("optimizer_v2", "keras_2_11") and lineage(keras.optimizers.Optimizer) == "keras_3":
+    elif api in ("optimizer_v2", "keras_2_11") and lineage(_native(keras)) == "keras_3":
         # Keras 3 has none of that API: tf_keras has.
         advice.append(
             "{}Set TF_USE_LEGACY_KERAS=1 before Python starts, so that tf.keras is Keras 2, and derive from"
@@ -490,7 +495,7 @@ def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
         )
     elif not host_classes(api):
         advice.append("The API {} is not here; to get it: {}.".format(api, remedy(api)))
-    native = lineage(keras.optimizers.Optimizer)
+    native = lineage(_native(keras))
     if native != api and native in serving:
         advice.append(
             "Or write it for {}: derive from {}, and define {}.".format(
