@@ -355,13 +355,18 @@ def _keras(model: Optional[str]) -> Tuple[str, Any, str]:
     if model is None and environment.host_classes("keras_3") == () == environment.host_classes("get_updates"):
         return name, None, environment.detect().why
     try:
-        return name, importlib.import_module(name), ""
+        module = importlib.import_module(name)
+        # In 2.6 to 2.15 `keras` is tf.keras, though `keras.optimizers` may have older classes.
+        if tensorflow is not None and probe.tf_keras_native() is not None:
+            if module.Model is tensorflow.keras.Model:
+                return name, tensorflow.keras, ""
+        return name, module, ""
     except Exception as error:  # whatever a broken one raises
         return name, None, "import {} fails: {}: {}".format(name, type(error).__name__, error)
 
 
 def _native(keras: Any) -> type:
-    """Return the base class of a Keras' own optimizers: in `keras` of 2.5 to 2.12 not `Optimizer` there."""
+    """Return the base class of a Keras' own optimizers: in `keras` of 2.5 its `Optimizer` is an older one."""
     return _root(keras.optimizers.SGD)
 
 
