@@ -254,6 +254,13 @@ def test_the_last_exception_of_a_chain_is_the_answer():
     assert [each.name for each in match(CHAIN)] == ["not-interpreted", "decay"]
 
 
+def test_an_error_that_wraps_another_says_less():
+    vague = CHAIN.replace(
+        "ValueError: Could not interpret optimizer identifier", BY_NAME["keras-not-importable"].message
+    )
+    assert [each.name for each in match(vague)] == ["decay", "keras-not-importable"]
+
+
 def test_source_lines_are_not_messages():
     assert match(QUOTED) == []
 

@@ -112,6 +112,14 @@ def _of_error(where: str, error: BaseException, facts: Dict[str, Optional[str]])
         return Answer(
             False, "No: {} fails, for a reason that is not in the table.".format(where), facts, (reason,), ()
         )
+    if found[0].name == "keras-not-importable":
+        from ..environment import detect
+
+        problems = detect().problems  # which of the reasons it is
+        if problems:
+            return Answer(
+                False, "No: {} fails.".format(where), dict(facts, problem=found[0].name), problems, ()
+            )
     facts = dict(facts, problem=found[0].name, where=found[0].releases)
     return Answer(False, "No: {} fails.".format(where), facts, (reason, found[0].cause), (found[0].remedy,))
 

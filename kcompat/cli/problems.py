@@ -100,12 +100,22 @@ PROBLEMS: Tuple[Problem, ...] = (
     ),
     Problem(
         "tf-keras-missing",
-        (r"No module named 'tf_keras'", r"Keras cannot be imported\. Check that it is installed"),
+        (r"No module named 'tf_keras'",),
         "ModuleNotFoundError: No module named 'tf_keras'",
         "2.15 and later",
         "The package tf_keras (Keras 2) is not installed, and the code, or TF_USE_LEGACY_KERAS=1, asks for"
         " it.",
         "pip install tf_keras of the same minor version as TensorFlow, or unset TF_USE_LEGACY_KERAS.",
+    ),
+    Problem(
+        "keras-not-importable",
+        (r"Keras cannot be imported\. Check that it is installed",),
+        "ImportError: Keras cannot be imported. Check that it is installed.",
+        "2.15 and later",
+        "tf.keras could not import its Keras. It is not installed; or TF_USE_LEGACY_KERAS=1 asks for"
+        " tf_keras,"
+        " or KERAS_BACKEND for a backend, that is not.",
+        "Run `kcompat doctor`, which says which of them it is; pip install that, or unset the variable.",
     ),
     Problem(
         "keras-legacy-interfaces",
@@ -600,6 +610,8 @@ _CONTEXT = {
     "variables-called": r"(?i)\bopt\w*\.(variables|weights)\b",
     "weights-methods": r"(?i)\bopt\w*\.(get|set)_weights",
 }
+# Errors that stand for another one, which may be in the same chain.
+_VAGUE = ("keras-not-importable",)
 
 
 def exceptions(text: str) -> List[str]:
@@ -644,7 +656,8 @@ def match(text: str) -> List[Problem]:
                 if problem not in found:
                     found.append(problem)
                 break
-    return found
+    # A wrapper of another error says less than the one that it wraps: a stable sort puts it last.
+    return sorted(found, key=lambda each: each.name in _VAGUE)
 
 
 def table() -> str:
