@@ -117,9 +117,8 @@ def _of_error(where: str, error: BaseException, facts: Dict[str, Optional[str]])
 
         problems = detect().problems  # which of the reasons it is
         if problems:
-            return Answer(
-                False, "No: {} fails.".format(where), dict(facts, problem=found[0].name), problems, ()
-            )
+            facts = dict(facts, problem=found[0].name)
+            return Answer(False, "No: {} fails.".format(where), facts, (reason, *problems), ())
     facts = dict(facts, problem=found[0].name, where=found[0].releases)
     return Answer(False, "No: {} fails.".format(where), facts, (reason, found[0].cause), (found[0].remedy,))
 
