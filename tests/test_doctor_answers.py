@@ -431,6 +431,8 @@ def test_apply_state_where_the_host_does_not_give_it():
 
     (text,) = reasons(type("Mine", (V2,), {"_resource_apply_dense": dense}), V2, "optimizer_v2")
     assert "apply_state" in text
+    newer = host("OptimizerV2", bases=[V2], module=V2.__module__, _dense_apply_args=())
+    assert reasons(type("Mine", (newer,), {"_resource_apply_dense": dense}), newer, "optimizer_v2") == []
 
 
 def test_the_package_is_read_off_the_module():

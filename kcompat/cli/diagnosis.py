@@ -307,11 +307,7 @@ def _hook_reasons(cls: type, base: type, api: str) -> List[str]:
             reasons.append("it does not define {}, which {} calls".format(name, WORDS[api]))
     dense = own.get("_resource_apply_dense")
     if api == "optimizer_v2" and dense is not None and "apply_state" in _required(dense):
-        if not any(
-            "_dense_apply_args" in vars(each).get("__init__", each).__code__.co_names
-            for each in base.__mro__
-            if hasattr(vars(each).get("__init__"), "__code__")
-        ):
+        if not hasattr(base, "_dense_apply_args"):
             reasons.append("_resource_apply_dense asks for apply_state, which 1.14 does not give")
     abstract_methods = sorted(getattr(cls, "__abstractmethods__", ()))
     if abstract_methods:
