@@ -26,6 +26,7 @@ __all__ = [
     "lineage",
     "missing_hooks",
     "parse_version",
+    "remedy",
     "resolve_api",
 ]
 
@@ -357,6 +358,11 @@ def _has(cls: type, name: str) -> bool:
 def missing_hooks(cls: type, api: str) -> Tuple[str, ...]:
     """Return the names of the hooks that an adapter for `api` needs and `cls` does not have."""
     return tuple(name for name in _HOOKS[api] if not _has(cls, name))
+
+
+def remedy(api: str) -> str:
+    """Return what brings an API, in words."""
+    return _REMEDIES[api]
 
 
 def _class_path(cls: type) -> str:

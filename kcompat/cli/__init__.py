@@ -13,7 +13,7 @@ __all__ = ["COMMANDS", "main"]
 #: ``add_arguments(parser)`` and ``run(args) -> int``, the exit status.
 COMMANDS: Dict[str, str] = {
     "check": "try an update rule on every optimizer API that is installed, and tell what fails",
-    "doctor": "what is installed here, which optimizer APIs work, and why",
+    "doctor": "what is installed here, which optimizer APIs work, and why an optimizer or an error does not",
     "matrix": "write a tox.ini or a GitHub workflow over releases of TensorFlow and Keras",
     "vendor": "copy this package into another one, update the copy, or check it",
 }
