@@ -106,15 +106,18 @@ class Hyper:
         le: Optional[float] = None,
         lt: Optional[float] = None,
     ) -> None:
-        self.default = default
-        self.doc = doc
+        self.default: Any = default
+        self.doc: str = doc
         if static is None:
             static = default is not REQUIRED and (
                 isinstance(default, bool) or not (isinstance(default, numbers.Real) or is_source(default))
             )
-        self.static = static
-        self.ge, self.gt, self.le, self.lt = ge, gt, le, lt
-        self.name = ""
+        self.static: bool = static
+        self.ge: Optional[float] = ge
+        self.gt: Optional[float] = gt
+        self.le: Optional[float] = le
+        self.lt: Optional[float] = lt
+        self.name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
