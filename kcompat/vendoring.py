@@ -347,6 +347,8 @@ def _select(files: Dict[str, bytes], only: Sequence[str]) -> Dict[str, bytes]:
         names = [name for name, _ in _entries(files[commands], "COMMANDS")[0]]
         there = [name for name in names if "cli/{}.py".format(name) in kept]
         chosen[commands] = _cut(files[commands], "COMMANDS", there)
+    # The stubs name every rule; without them a type checker takes any name.
+    chosen = {path: content for path, content in chosen.items() if not path.endswith(".pyi")}
     for path in (index, "__init__.py"):
         chosen[path] = _without_absent(path, chosen[path], chosen)
     return chosen

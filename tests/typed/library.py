@@ -106,7 +106,28 @@ def explain() -> str:
 
 def train(model: Any) -> None:
     """Classes of optimizers are the host's: whatever it takes, they are."""
-    native: Any = AdamW(learning_rate=1e-3, weight_decay=0.01)
+    native: AdamW = AdamW(learning_rate=schedules.Noam(512), weight_decay=0.01, clipnorm=1, name="adamw")
+    native.exclude_from_weight_decay(var_names=["bias"])
+    native.learning_rate = 1e-4
     model.compile(optimizer=native, loss="mse")
+    again: AdamW = AdamW.from_config(native.get_config())
+    model.compile(optimizer=again, loss="mse")
+    model.compile(optimizer=kcompat.optimizers.tf1.SGD(0.1), loss="mse")
     model.compile(optimizer=kcompat.optimizers.Muon(1e-3), loss="mse")
     model.compile(optimizer=kcompat.addons.LAMB(1e-3), loss="mse")
+
+
+class OwnSGD(kcompat.optimizers.SGD):
+    """Optimizer classes may be subclassed, as the host's own."""
+
+    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().apply_gradients(grads_and_vars, *args, **kwargs)
+
+
+class Decaying(kcompat.addons.DecoupledWeightDecayExtension, kcompat.optimizers.SGD):
+    """Weight decay in front of another optimizer."""
+
+
+decaying = Decaying(1e-4, learning_rate=0.1)
+Extended = kcompat.addons.extend_with_decoupled_weight_decay(kcompat.optimizers.SGD)
+extended: Any = Extended(1e-4, None, 0.1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Mapping, Tuple
 
 import kcompat
-from kcompat import Hyper, UpdateRule, rules, schedules, transforms
+from kcompat import Hyper, UpdateRule, addons, optimizers, rules, schedules, transforms
+from kcompat.optimizers import AdamW
 from kcompat.rules import Adamm  # refused: no such rule
 from kcompat.testing import reference, referense  # refused: no such function
 from kcompat.transforms import ClipByNrom  # refused: no such transform
@@ -50,4 +51,10 @@ reference(rules.Adam, [1.0], [[1.0]])  # refused: the class, not a rule
 pair: Tuple[int, int] = reference(rules.Adam(), [1.0], [[1.0]])  # refused: it is a pair of lists
 kcompat.detect().api  # refused: no such field
 kcompat.detect(refresh="yes")  # refused: not a bool
+AdamW(1e-3, learnin_rate=3)  # refused: no such argument
+optimizers.SGD(0.1, 0.9, True, 1.0)  # refused: base arguments are given by name
+optimizers.SGD(clipnorm="1")  # refused: not a number
+optimizers.Muom(0.1)  # refused: no such optimizer
+addons.LAMB(1e-3, momentum=0.9)  # refused: no such argument
+addons.SGDW()  # refused: the decay is missing
 raise kcompat.detect  # refused: no exception
