@@ -67,9 +67,10 @@ A schedule is given in place of a hyperparameter's number: `Adam(CosineDecay(1e-
 
 PEERS_NOTE = """\
 - *Checked against*: other people's implementations, and the largest difference from theirs after 60 steps in
-  float64, relative to the parameters (`tox run -m peers`). Where it is above 1e-9, theirs computes in less:
-  torch's Muon in bfloat16, pytorch-optimizer's SOAP and TensorFlow Addons' constants in float32. optax' Muon
-  adds another epsilon to its norms.
+  float64, relative to the parameters (`tox run -m peers`). Where it is above 1e-9, theirs is not the same in
+  full: torch's Muon computes in bfloat16, pytorch-optimizer's SOAP decomposes in float32, optax' Muon adds
+  another epsilon to its norms. TensorFlow Addons rounds hyperparameters to float32, so ours are rounded there.
+  Keras' own, where it has the rule, are compared by the tests of every release.
 """
 
 
