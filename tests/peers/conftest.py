@@ -24,14 +24,6 @@ RUNNERS = {
 # Distributions are called otherwise than their packages.
 DISTRIBUTIONS = {"pytorch_optimizer": "pytorch-optimizer", "torch_optimizer": "torch-optimizer"}
 
-# The files that this environment is there for, by name; all of them where it is not set.
-CHOSEN = os.environ.get("KCOMPAT_TEST_PEERS")
-collect_ignore = [
-    "test_{}.py".format(name)
-    for name in ("addons", "first_rules", "keras_rules", "papers", "wrappers")
-    if CHOSEN and name not in CHOSEN.split(",")
-]
-
 found = {}
 
 
