@@ -1,6 +1,8 @@
 """The public names and signatures are those of tests/public_api.txt: a break is a decision, not an accident.
 
-`python tests/test_public_api.py --write` writes that file anew; it wants a TensorFlow or Keras.
+`python tests/test_public_api.py --write` writes that file anew; it wants a TensorFlow or Keras. What else is
+made from the package is written by `python tests/test_stubs.py --write` and `python docs/make_catalogue.py`,
+which want none.
 """
 
 from __future__ import annotations
@@ -238,7 +240,8 @@ def shown_to_checkers(module):
 
 
 def test_type_checkers_are_shown_every_lazy_name():
-    assert shown_to_checkers(kcompat.rules) == kcompat.rules.CATALOGUE
+    advice = 'kcompat/rules/__init__.py: under "if TYPE_CHECKING", one line a rule of CATALOGUE'
+    assert shown_to_checkers(kcompat.rules) == kcompat.rules.CATALOGUE, advice
     shown = shown_to_checkers(sys.modules[kcompat.UpdateRule.__module__[: -len(".rule")]])
     assert set(kcompat.__all__) - {"__version__"} == {name for name, where in shown.items() if where != "."}
     assert {name for name, where in shown.items() if where == "."} >= set(MODULES)
