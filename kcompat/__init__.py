@@ -14,6 +14,15 @@ TYPE_CHECKING = False  # not typing's own: importing that module costs milliseco
 if TYPE_CHECKING:
     from typing import Any, List
 
+    from . import addons as addons
+    from . import environment as environment
+    from . import errors as errors
+    from . import namespaces as namespaces
+    from . import optimizers as optimizers
+    from . import rules as rules
+    from . import schedules as schedules
+    from . import testing as testing
+    from . import transforms as transforms
     from .adapters import optimizer, optimizer_class
     from .environment import detect
     from .errors import (
@@ -77,16 +86,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(importlib.import_module(_WHERE[name], __name__), name)
-        globals()[name] = value
-        return value
-    if name in _SUBMODULES:
-        return importlib.import_module("." + name, __name__)
-    raise AttributeError(
-        "module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__))
-    )
+if not TYPE_CHECKING:  # what a checker does not find above is a mistake
+
+    def __getattr__(name: str) -> Any:
+        if name in _WHERE:
+            value = getattr(importlib.import_module(_WHERE[name], __name__), name)
+            globals()[name] = value
+            return value
+        if name in _SUBMODULES:
+            return importlib.import_module("." + name, __name__)
+        raise AttributeError(
+            "module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__))
+        )
 
 
 def __dir__() -> List[str]:

@@ -28,7 +28,8 @@ class KcompatError(Exception):
 
     # AutoGraph raises anew what comes out of a tf.function, with places in the user's code. It keeps the
     # class only of errors that are made like Exception, and ValueError's own __init__ is another object.
-    __init__ = Exception.__init__
+    if not TYPE_CHECKING:  # to a checker it would be Exception's own, which a second base class contradicts
+        __init__ = Exception.__init__
 
 
 class RuleError(KcompatError, TypeError):
@@ -58,7 +59,8 @@ class NotBuiltError(KcompatError, RuntimeError):
 class ApiNotAvailableError(KcompatError, ImportError):
     """An optimizer API was asked for that the TensorFlow or Keras installed here does not offer."""
 
-    __init__ = ImportError.__init__  # which also takes name= and path=
+    if not TYPE_CHECKING:
+        __init__ = ImportError.__init__  # which also takes name= and path=
 
 
 class UnknownApiError(ApiNotAvailableError, ValueError):

@@ -8,7 +8,7 @@ import math
 import numbers
 import re
 from types import MappingProxyType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, overload
 
 from .errors import HyperparameterError, RuleError, UnknownArgumentError, nearest
 
@@ -106,18 +106,27 @@ class Hyper:
         le: Optional[float] = None,
         lt: Optional[float] = None,
     ) -> None:
-        self.default = default
-        self.doc = doc
+        self.default: Any = default
+        self.doc: str = doc
         if static is None:
             static = default is not REQUIRED and (
                 isinstance(default, bool) or not (isinstance(default, numbers.Real) or is_source(default))
             )
-        self.static = static
-        self.ge, self.gt, self.le, self.lt = ge, gt, le, lt
-        self.name = ""
+        self.static: bool = static
+        self.ge: Optional[float] = ge
+        self.gt: Optional[float] = gt
+        self.le: Optional[float] = le
+        self.lt: Optional[float] = lt
+        self.name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Hyper: ...
+
+    @overload
+    def __get__(self, instance: UpdateRule, owner: type) -> Any: ...
 
     def __get__(self, instance: Optional[UpdateRule], owner: type) -> Any:
         if instance is None:
@@ -245,7 +254,7 @@ class UpdateRule:
             ("update", ("xp", "grad", "param", "slots", "hyper", "step")),
         ):
             _check_signature(cls, method, expected)
-        cls.__signature__ = cls._signature()
+        cls.__signature__ = cls._shown_signature()
 
     @classmethod
     def _signature(cls) -> inspect.Signature:
@@ -264,6 +273,11 @@ class UpdateRule:
                 )
             )
         return inspect.Signature(parameters)
+
+    @classmethod
+    def _shown_signature(cls) -> inspect.Signature:
+        """What `help()` and `inspect.signature` are told: all that the constructor takes."""
+        return cls._signature()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         values = bind_arguments(type(self).__name__, type(self).hypers, args, kwargs)

@@ -284,6 +284,24 @@ def _cut(source: bytes, name: str, kept: Collection[str]) -> bytes:
     return b"".join(line for number, line in enumerate(lines, 1) if number not in gone)
 
 
+def _without_absent(path: str, source: bytes, files: Collection[str]) -> bytes:
+    """Return the source of a module without the lines that show absent modules to type checkers."""
+    gone: Set[int] = set()
+    folders = path.split("/")[:-1]
+    for block in ast.walk(ast.parse(source)):
+        if not isinstance(block, ast.If) or "TYPE_CHECKING" not in ast.dump(block.test):
+            continue
+        for node in block.body:
+            # Of several names on one import, each module is there; those that may be absent have their own.
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and len(node.names) == 1:
+                parts = node.module.split(".") if node.module else [node.names[0].name]
+                if not _module_path(files, [*folders, *parts]):
+                    gone.add(node.lineno)
+    return b"".join(
+        line for number, line in enumerate(source.splitlines(keepends=True), 1) if number not in gone
+    )
+
+
 def _families(catalogue: Mapping[str, str], only: Sequence[str]) -> Set[str]:
     """Return the families asked for: by a rule's name or the family's, in any case of letters."""
     by_name = {family.lstrip(".").lower(): family for family in catalogue.values()}
@@ -329,6 +347,10 @@ def _select(files: Dict[str, bytes], only: Sequence[str]) -> Dict[str, bytes]:
         names = [name for name, _ in _entries(files[commands], "COMMANDS")[0]]
         there = [name for name in names if "cli/{}.py".format(name) in kept]
         chosen[commands] = _cut(files[commands], "COMMANDS", there)
+    # The stubs name every rule; without them a type checker takes any name.
+    chosen = {path: content for path, content in chosen.items() if not path.endswith(".pyi")}
+    for path in (index, "__init__.py"):
+        chosen[path] = _without_absent(path, chosen[path], chosen)
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any, Dict, Mapping, Sequence, Tuple, Type, TypeVar, Union
 
 from ..errors import RuleError
@@ -38,6 +39,11 @@ class Transform(UpdateRule):
         object.__setattr__(self, "inner", inner)
         object.__setattr__(self, "sparse", inner.sparse)
         super().__init__(*args, **kwargs)
+
+    @classmethod
+    def _shown_signature(cls) -> inspect.Signature:
+        inner = inspect.Parameter("inner", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return inspect.Signature([inner, *cls._signature().parameters.values()])
 
     def children(self) -> Mapping[str, UpdateRule]:
         return {"inner": self.inner}

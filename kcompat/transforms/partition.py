@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
@@ -65,6 +66,12 @@ class Partition(Transform):
             object.__setattr__(self, "part_{}".format(i), rule)
         object.__setattr__(self, "_count", len(rules))
         super().__init__(inner, patterns=patterns, **kwargs)
+
+    @classmethod
+    def _shown_signature(cls) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parts = inspect.Parameter("parts", kind, default=())
+        return inspect.Signature([inspect.Parameter("inner", kind), parts])
 
     def _after_init(self) -> None:
         for name, child in self.children().items():
