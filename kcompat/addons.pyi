@@ -4,6 +4,10 @@
 from typing import Any, Callable, Optional, Tuple
 
 from .optimizers import _Optimizer
+from .schedules import CyclicalLearningRate as CyclicalLearningRate
+from .schedules import ExponentialCyclicalLearningRate as ExponentialCyclicalLearningRate
+from .schedules import Triangular2CyclicalLearningRate as Triangular2CyclicalLearningRate
+from .schedules import TriangularCyclicalLearningRate as TriangularCyclicalLearningRate
 
 NAMES: Tuple[str, ...]
 
@@ -15,6 +19,15 @@ class DecoupledWeightDecayExtension(Any):
     ) -> None: ...
 
 def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Callable[..., Any]: ...
+
+class AveragedOptimizerWrapper(_Optimizer):
+    """The base of optimizers that keep an average of each variable."""
+
+    @property
+    def has_shadow_copy(self) -> bool: ...
+    def assign_average_vars(self, var_list: Any) -> Any: ...
+    def shadow_copy(self, model_weights: Any) -> Any: ...
+    def swap_weights(self) -> Any: ...
 
 class AdaBelief(_Optimizer):
     def __init__(
@@ -276,4 +289,81 @@ class Yogi(_Optimizer):
         gradient_accumulation_steps: Optional[int] = ...,
         lr: Any = ...,
         decay: Any = ...,
+    ) -> None: ...
+
+class Lookahead(_Optimizer):
+    def __init__(
+        self,
+        optimizer: Any,
+        sync_period: Any = 6,
+        slow_step_size: Any = 0.5,
+        name: Optional[str] = ...,
+        *,
+        weight_decay: Any = ...,
+        clipnorm: Optional[float] = ...,
+        clipvalue: Optional[float] = ...,
+        global_clipnorm: Optional[float] = ...,
+        use_ema: bool = ...,
+        ema_momentum: float = ...,
+        ema_overwrite_frequency: Optional[int] = ...,
+        loss_scale_factor: Optional[float] = ...,
+        gradient_accumulation_steps: Optional[int] = ...,
+    ) -> None: ...
+
+class MovingAverage(AveragedOptimizerWrapper):
+    def __init__(
+        self,
+        optimizer: Any,
+        average_decay: Any = 0.99,
+        num_updates: Any = None,
+        start_step: Any = 0,
+        dynamic_decay: bool = False,
+        name: Optional[str] = ...,
+        *,
+        weight_decay: Any = ...,
+        clipnorm: Optional[float] = ...,
+        clipvalue: Optional[float] = ...,
+        global_clipnorm: Optional[float] = ...,
+        use_ema: bool = ...,
+        ema_momentum: float = ...,
+        ema_overwrite_frequency: Optional[int] = ...,
+        loss_scale_factor: Optional[float] = ...,
+        gradient_accumulation_steps: Optional[int] = ...,
+    ) -> None: ...
+
+class MultiOptimizer(_Optimizer):
+    def __init__(
+        self,
+        optimizers_and_layers: Any = None,
+        optimizer_specs: Any = None,
+        name: Optional[str] = ...,
+        *,
+        weight_decay: Any = ...,
+        clipnorm: Optional[float] = ...,
+        clipvalue: Optional[float] = ...,
+        global_clipnorm: Optional[float] = ...,
+        use_ema: bool = ...,
+        ema_momentum: float = ...,
+        ema_overwrite_frequency: Optional[int] = ...,
+        loss_scale_factor: Optional[float] = ...,
+        gradient_accumulation_steps: Optional[int] = ...,
+    ) -> None: ...
+
+class SWA(AveragedOptimizerWrapper):
+    def __init__(
+        self,
+        optimizer: Any,
+        start_averaging: Any = 0,
+        average_period: Any = 10,
+        name: Optional[str] = ...,
+        *,
+        weight_decay: Any = ...,
+        clipnorm: Optional[float] = ...,
+        clipvalue: Optional[float] = ...,
+        global_clipnorm: Optional[float] = ...,
+        use_ema: bool = ...,
+        ema_momentum: float = ...,
+        ema_overwrite_frequency: Optional[int] = ...,
+        loss_scale_factor: Optional[float] = ...,
+        gradient_accumulation_steps: Optional[int] = ...,
     ) -> None: ...

@@ -45,6 +45,10 @@ from . import tf1 as tf1
     "addons": """from typing import Any, Callable, Optional, Tuple
 
 from .optimizers import _Optimizer
+from .schedules import CyclicalLearningRate as CyclicalLearningRate
+from .schedules import ExponentialCyclicalLearningRate as ExponentialCyclicalLearningRate
+from .schedules import Triangular2CyclicalLearningRate as Triangular2CyclicalLearningRate
+from .schedules import TriangularCyclicalLearningRate as TriangularCyclicalLearningRate
 """,
 }
 BASE = '''
@@ -90,7 +94,35 @@ class DecoupledWeightDecayExtension(Any):
     ) -> None: ...
 
 def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Callable[..., Any]: ...
+
+class AveragedOptimizerWrapper(_Optimizer):
+    """The base of optimizers that keep an average of each variable."""
+
+    @property
+    def has_shadow_copy(self) -> bool: ...
+    def assign_average_vars(self, var_list: Any) -> Any: ...
+    def shadow_copy(self, model_weights: Any) -> Any: ...
+    def swap_weights(self) -> Any: ...
 '''
+# Wrapper -> its base, and its own arguments with their defaults. The last is the optimizer's name.
+WRAPPERS = {
+    "Lookahead": ("_Optimizer", {"optimizer": None, "sync_period": 6, "slow_step_size": 0.5}),
+    "MovingAverage": (
+        "AveragedOptimizerWrapper",
+        {
+            "optimizer": None,
+            "average_decay": 0.99,
+            "num_updates": "None",
+            "start_step": 0,
+            "dynamic_decay": False,
+        },
+    ),
+    "MultiOptimizer": ("_Optimizer", {"optimizers_and_layers": "None", "optimizer_specs": "None"}),
+    "SWA": (
+        "AveragedOptimizerWrapper",
+        {"optimizer": None, "start_averaging": 0, "average_period": 10},
+    ),
+}
 TYPES = {
     "name": "Optional[str] = ...",
     "clipnorm": "Optional[float] = ...",
@@ -131,6 +163,22 @@ def class_of(name, rule, base):
     return "\n".join([*lines, "    ) -> None: ..."])
 
 
+def wrapper(name):
+    """A wrapper of addons, whose constructor is checked."""
+    base, own = WRAPPERS[name]
+    lines = ["class {}({}):".format(name, base), "    def __init__(", "        self,"]
+    for each, default in own.items():
+        kind = "bool" if isinstance(default, bool) else "Any"
+        lines.append(
+            "        {}: {}{},".format(each, kind, "" if default is None else " = {}".format(default))
+        )
+    lines += ["        name: Optional[str] = ...,", "        *,"]
+    for each in BASE_ARGUMENTS:
+        if each != "name":
+            lines.append("        {}: {},".format(each, TYPES.get(each, "Any = ...")))
+    return "\n".join([*lines, "    ) -> None: ..."])
+
+
 def stubs():
     """Path in the package -> text of the stub."""
     first = {part.__name__.split(".")[-1]: part.__doc__.splitlines()[0] for part in (optimizers, addons)}
@@ -139,6 +187,7 @@ def stubs():
     for name, (module, rule) in sorted(addons._RULES.items()):
         family = importlib.import_module(rules.__name__ + module[len(".rules") :])
         of_addons.append(class_of(name, getattr(family, rule), "_Optimizer"))
+    of_addons += [wrapper(name) for name in sorted(WRAPPERS)]
     texts = {}
     for path, part, base, classes in (
         ("optimizers/__init__.pyi", "optimizers", BASE, catalogue),
@@ -175,6 +224,7 @@ def test_stubs_have_every_name():
     for part, path in (("optimizers", "optimizers/__init__.pyi"), ("addons", "addons.pyi")):
         module = importlib.import_module("kcompat." + part)
         found = set(re.findall(r"^(?:class |def |)([A-Za-z]\w+)[:(]", texts[path], re.M))
+        found |= set(re.findall(r"^from \.schedules import (\w+)", texts[path], re.M))
         assert found == set(module.__all__)
 
 
@@ -188,7 +238,8 @@ def test_constructors_in_the_stubs_are_those_of_the_classes():
             for node in ast.parse(stubs()[path]).body
             if isinstance(node, ast.ClassDef) and isinstance(node.body[0], ast.FunctionDef)
         }
-        assert len(shown) >= len(module.NAMES) - 2
+        shown.pop("AveragedOptimizerWrapper", None)
+        assert len(shown) >= len(module.NAMES) - 7
         for name, arguments in shown.items():
             parameters = inspect.signature(getattr(module, name)).parameters
             given = [each.arg for each in (*arguments.args[1:], *arguments.kwonlyargs)]

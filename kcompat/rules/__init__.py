@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from .adopt import ADOPT as ADOPT
     from .cocob import COCOB as COCOB
     from .conditional_gradient import ConditionalGradient as ConditionalGradient
-    from .decoupled import SGDW as SGDW
     from .ftrl import Ftrl as Ftrl
     from .lamb import Lamb as Lamb
     from .lamb_addons import LAMB as LAMB
@@ -84,6 +83,7 @@ if TYPE_CHECKING:
     from .schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
     from .schedule_free_sgd import ScheduleFreeSGD as ScheduleFreeSGD
     from .sgd import SGD as SGD
+    from .sgdw import SGDW as SGDW
     from .soap import SOAP as SOAP
     from .sophia import Sophia as Sophia
 
