@@ -229,13 +229,13 @@ def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, 
         if name not in CATALOGUE:
             raise _unknown(cls, what)
         # Its AdamW is not Keras' one.
-        where = ".decoupled:DecoupledAdamW" if name == "AdamW" else "{}:{}".format(CATALOGUE[name], name)
+        where = ".sgdw:DecoupledAdamW" if name == "AdamW" else "{}:{}".format(CATALOGUE[name], name)
     elif name in _KERAS:
         before = api in ("get_updates", "optimizer_v2")
         where = _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
     else:
         raise _unknown(cls, what)
-    config = dict(optimizer.get_config())
+    config = _config_of(optimizer)
     config.update(_live(optimizer, config, api))
     _adapt(config, optimizer, name, api, what)
     if where == ".older:OuterRMSprop" and (is_source(config.get("momentum")) or config.get("momentum")):
@@ -243,6 +243,19 @@ def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, 
     if where == ".rmsprop:RMSprop" and api == "keras_2_11" and _is_experimental(optimizer):
         where = ".older:OuterRMSprop"
     return _from_values(_rule_class(where), config, name, what)
+
+
+def _config_of(optimizer: Any) -> Dict[str, Any]:
+    try:
+        return dict(optimizer.get_config())
+    except AttributeError:
+        # OptimizerV2's Ftrl of TensorFlow 1.14 misspells a method there.
+        if not hasattr(optimizer, "_serialize_hyperparameter"):
+            raise
+    config = {name: optimizer._serialize_hyperparameter(name) for name in optimizer._hyper}
+    for name in ("initial_accumulator_value", "l2_shrinkage_regularization_strength"):
+        config[name] = getattr(optimizer, "_" + name)
+    return config
 
 
 def _unknown(cls: type, what: str) -> RuleError:
