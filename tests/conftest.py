@@ -30,8 +30,9 @@ def pytest_sessionstart(session):
 _not_collected = Counter()
 
 # "core" leaves out the tests marked `wide`: what differs little between neighbouring releases runs on a few.
-# So does what these files test in NumPy alone, on no API.
+# "catalogue" runs the tests of that marker only.
 TIER = "KCOMPAT_TEST_TIER"
+# What these files test in NumPy alone, on no API, is left to the environments that have none.
 ALONE = {
     "test_kit.py",
     "test_plugin.py",
@@ -44,8 +45,9 @@ ALONE = {
 
 
 def pytest_configure(config):
-    """Make the marker known."""
+    """Make the markers known."""
     config.addinivalue_line("markers", "wide: left out where {}=core".format(TIER))
+    config.addinivalue_line("markers", "catalogue: run only where {}=catalogue".format(TIER))
 
 
 def pytest_collection_modifyitems(config, items):
@@ -63,8 +65,12 @@ def pytest_collection_modifyitems(config, items):
         reasons += [
             str(mark.kwargs["reason"]) for mark in item.iter_markers("skipif") if all(mark.args)
         ]
-        if os.environ.get(TIER) == "core" and (item.get_closest_marker("wide") or _is_alone(item)):
+        if os.environ.get(TIER) == "core" and item.get_closest_marker("wide"):
             reasons.append("{}=core leaves the wide suites to other environments".format(TIER))
+        if _apis.required() and _is_alone(item):
+            reasons.append("what needs no API is tested in the environments that have none")
+        if bool(item.get_closest_marker("catalogue")) != (os.environ.get(TIER) == "catalogue"):
+            reasons.append("the catalogue's properties and all other tests run in environments of their own")
         (left_out if reasons else kept).append(item)
         _not_collected.update(reasons[:1])
     if left_out:

@@ -46,7 +46,7 @@ class Adafactor(UpdateRule):
 
     def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
         shape = tuple(param.shape)
-        if len(shape) < 2:
+        if len(shape) < 2 or 0 in shape:  # of nothing there is no mean
             return {"v": xp.zeros_like(param)}
         return {"r": xp.zeros(shape[:-1]), "c": xp.zeros((*shape[:-2], shape[-1]))}
 
