@@ -32,6 +32,8 @@ _not_collected = Counter()
 # "core" leaves out the tests marked `wide`: what differs little between neighbouring releases runs on a few.
 # "catalogue" runs the tests of that marker only.
 TIER = "KCOMPAT_TEST_TIER"
+# "core" runs these files in the first of each API's modes only.
+FIRST_MODE = {"test_bad_input.py", "test_behaviour.py"}
 # What these files test in NumPy alone, on no API, is left to the environments that have none.
 ALONE = {
     "test_kit.py",
@@ -65,7 +67,7 @@ def pytest_collection_modifyitems(config, items):
         reasons += [
             str(mark.kwargs["reason"]) for mark in item.iter_markers("skipif") if all(mark.args)
         ]
-        if os.environ.get(TIER) == "core" and item.get_closest_marker("wide"):
+        if os.environ.get(TIER) == "core" and (item.get_closest_marker("wide") or _is_in_another_mode(item)):
             reasons.append("{}=core leaves the wide suites to other environments".format(TIER))
         if _apis.required() and _is_alone(item):
             reasons.append("what needs no API is tested in the environments that have none")
@@ -78,11 +80,25 @@ def pytest_collection_modifyitems(config, items):
         items[:] = kept
 
 
+def _file(item):
+    return os.path.basename(str(item.fspath))
+
+
+def _is_in_another_mode(item):
+    """Whether a test of the files in FIRST_MODE runs in another mode than the one that users have first."""
+    from _modes import modes_of
+
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if _file(item) not in FIRST_MODE or not {"api", "mode"} <= set(parameters):
+        return False
+    return parameters["mode"] != modes_of(parameters["api"])[0]
+
+
 def _is_alone(item):
     """Whether a test of the files in ALONE runs on no API."""
     parameters = getattr(item, "callspec", None)
     on_an_api = parameters is not None and any(name in ("api", "apis") for name in parameters.params)
-    return os.path.basename(str(item.fspath)) in ALONE and not on_an_api
+    return _file(item) in ALONE and not on_an_api
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -206,7 +206,8 @@ def _unordered(loss, updates):
     for operation in step:
         for tensor in operation.inputs:
             if tensor.op.type in ("VarHandleOp", "VariableV2"):
-                writes = operation.type.startswith(("Assign", "Scatter", "ResourceScatter"))
+                kinds = ("Assign", "Scatter", "ResourceScatter", "Apply", "ResourceApply")
+                writes = operation.type.startswith(kinds)
                 (writers if writes else readers).setdefault(tensor.op.name, []).append(operation)
     assert any(name.startswith("dense") for name in readers) and len(writers) > 3
     return {

@@ -51,13 +51,13 @@ def test_nothing_is_found_alone_in_a_right_rule(name):
     assert {o.property for o in report.outcomes} == {*ALONE} - {"reference"}
 
 
-# Those that differ most on an API; the others are wide.
+# Those that differ most on an API; the others run with the catalogue.
 KINDS = ("adam", "lazy_momentum")
 UNSETTABLE = ("no_rate", "scheduled")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in KINDS else pytest.mark.wide) for n in sorted(RIGHT)]
+    "name", [pytest.param(n, marks=() if n in KINDS else pytest.mark.catalogue) for n in sorted(RIGHT)]
 )
 @pytest.mark.parametrize("api", APIS)
 def test_nothing_is_found_on_an_api_in_a_right_rule(name, api):

@@ -98,7 +98,7 @@ def _cases():
         + [(n, "u") for n in "asin acos atan".split()]
         + [(n, "odd") for n in "abs sign floor ceil trunc round isfinite isinf isnan".split()]
         + [(n, "odd") for n in "signbit negative square exp tanh".split()]
-        + [(n, "nans") for n in "isfinite isinf isnan sqrt exp log abs".split()]
+        + [(n, "nans") for n in "isfinite isinf isnan sqrt exp log abs sign max min".split()]
         + [(n, "i") for n in "abs negative positive square sign floor ceil trunc round".split()]
         + [(n, "s") for n in "sqrt exp sign round".split()]
         + [("logical_not", "m"), ("reciprocal", "odd")]

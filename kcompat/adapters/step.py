@@ -402,8 +402,11 @@ class StepAdapter(Adapter):
                 if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        for variable, each, gradient, hyper in todo:
-            writes += self._update(variable, each, gradient, hyper, step, ordered)
+        # What `prepare` made of one variable's gradient may have read another variable.
+        prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
+        with self._after(prepared if ordered else ()):
+            for variable, each, gradient, hyper in todo:
+                writes += self._update(variable, each, gradient, hyper, step, ordered)
         for variable, value in shared_writes:
             with self._after([value] if ordered else ()):
                 writes.append(self._write(variable, value))

@@ -98,24 +98,56 @@ def _broadcast(*raws: Any) -> List[Any]:
     return [tf.broadcast_to(raw, target) for raw in raws]
 
 
-def _keeps_nan() -> bool:
-    """Whether maximum() of a number and a NaN is the NaN: on CPU up to TensorFlow 2.3 it is the number."""
+def _keeps_nan(function: Callable[[Any], Any]) -> bool:
+    """Whether a host's function of NaN is NaN; up to TensorFlow 2.3 some make a number of it."""
     if not tf.executing_eagerly():
         return False  # not known, and there is no session to ask; to be safe is right, and only slower
-    numbers, nans = tf.ones(9), tf.fill([9], math.nan)  # more than one vector of the CPU
-    return bool(np.isnan(tf.maximum(numbers, nans).numpy()).all())
+    nans = tf.fill([9], math.nan)  # more than one vector of the CPU
+    return bool(np.isnan(function(nans).numpy()).all())
+
+
+def _is_nan(x: Any) -> Any:
+    return tf.not_equal(x, x)
 
 
 def _extreme(raw_name: str, path: str) -> Callable[[Any, Any], Any]:
     host = _binary(raw_name, path)
-    if _keeps_nan():
+    if _keeps_nan(lambda nans: host(tf.ones_like(nans), nans)):
         return host
 
     def call(x: Any, y: Any) -> Any:
         found = host(x, y)
+        # The first operand's NaN is kept.
         if not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
             return found
-        return _where(tf.not_equal(y, y), y, found)
+        return _where(_is_nan(y), y, found)
+
+    return call
+
+
+def _extreme_of_all(raw_name: str, public: Callable[..., Any]) -> Callable[..., Any]:
+    host = _reduction(raw_name, public)
+    if _keeps_nan(lambda nans: tf.stack([host(tf.concat([nans, tf.ones([9])], 0), (0,), False)])):
+        return host
+    any_of = _reduction("Any", tf.reduce_any)
+
+    def call(raw: Any, axes: Tuple[int, ...], keepdims: bool) -> Any:
+        found = host(raw, axes, keepdims)
+        if not raw.dtype.is_floating:
+            return found
+        nan = tf.constant(math.nan, raw.dtype)
+        return _where(any_of(_is_nan(raw), axes, keepdims), nan, found)
+
+    return call
+
+
+def _sign() -> Callable[[Any], Any]:
+    host = _unary("Sign", "sign")
+    if _keeps_nan(host):
+        return host
+
+    def call(x: Any) -> Any:
+        return _where(_is_nan(x), x, host(x)) if x.dtype.is_floating else host(x)
 
     return call
 
@@ -212,7 +244,7 @@ class TensorFlowBackend(Backend):
             "reciprocal": _unary("Reciprocal", "math.reciprocal", "reciprocal"),
             "remainder": _binary("FloorMod", "math.floormod", "floormod"),
             "round": _unary("Round", "round"),
-            "sign": _unary("Sign", "sign"),
+            "sign": _sign(),
             "signbit": _signbit,
             "sin": _unary("Sin", "sin"),
             "sinh": _unary("Sinh", "sinh"),
@@ -229,9 +261,9 @@ class TensorFlowBackend(Backend):
         self.reductions = {
             "all": _reduction("All", tf.reduce_all),
             "any": _reduction("Any", tf.reduce_any),
-            "max": _reduction("Max", tf.reduce_max),
+            "max": _extreme_of_all("Max", tf.reduce_max),
             "mean": _reduction("Mean", tf.reduce_mean),
-            "min": _reduction("Min", tf.reduce_min),
+            "min": _extreme_of_all("Min", tf.reduce_min),
             "prod": _reduction("Prod", tf.reduce_prod),
             "sum": _reduction("Sum", tf.reduce_sum),
         }
