@@ -11,6 +11,7 @@ from _modes import modes_of, run, starting_values, to_numpy, varied_gradients
 
 import kcompat
 from kcompat import rules, testing, transforms
+from kcompat.environment import host_class
 from kcompat.transforms.arguments import with_base_arguments
 
 SHAPES = [(3, 2), (4,)]
@@ -159,6 +160,17 @@ def train(api, optimizer, params, gradients):
 def _tensor(api, grad, param):
     backend = _arrays.backend(api)
     return grad if backend == "tensorflow" else _arrays.gradient(grad, param, backend)
+
+
+@pytest.fixture(autouse=True)
+def a_session_of_this_graph():
+    """Old Keras keeps a session, whose graph another test may have put another in place of."""
+    if "get_updates" in APIS:
+        import tensorflow as tf
+
+        of_its_own = host_class("get_updates").__module__.split(".")[0] == "keras"
+        keras = importlib.import_module("keras") if of_its_own else tf.keras
+        keras.backend.clear_session()
 
 
 def train_get_updates(optimizer, params, gradients):
