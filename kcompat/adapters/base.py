@@ -169,6 +169,8 @@ class OptimizerState:
         # Weights that Keras 3 has set before the optimizer was built.
         self.waiting_weights: Optional[List[Any]] = None
         self.traced = False
+        # Whether some variable's slots could not be set yet.
+        self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
         self.ready = False

@@ -7,6 +7,7 @@ compile any tf.function, has each of them. A rule without a kernel is never wron
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
 
@@ -205,24 +206,30 @@ class _Seen:
         return param, slots
 
 
+@functools.lru_cache(maxsize=None)
+def _seen_class(cls: type) -> type:
+    return type(cls.__name__, (_Seen, cls), {})
+
+
 def _seen(rule: UpdateRule) -> Any:
     """A copy of a rule that takes down what it is given; to its transforms it looks as the rule does."""
-    cls = type(rule)
-    copy: Any = object.__new__(type(cls.__name__, (_Seen, cls), {}))
+    copy: Any = object.__new__(_seen_class(type(rule)))
     copy.__dict__.update(rule.__dict__, calls=[])
     return copy
+
+
+def inside(rule: UpdateRule) -> UpdateRule:
+    """The rule inside all transforms: itself, if it is none."""
+    while isinstance(rule, Transform):
+        rule = rule.inner
+    return rule
 
 
 class Chain:
     """The transforms of one variable's rule, around a kernel in place of the rule inside."""
 
     def __init__(self, rule: UpdateRule) -> None:
-        inside = rule
-        while isinstance(inside, Transform):
-            inside = inside.inner
-        self.inside = inside
-        self.is_bare = inside is rule
-        self._seen = _seen(inside)
+        self._seen = _seen(inside(rule))
         self._around = self._with_seen(rule)
 
     def _with_seen(self, rule: UpdateRule) -> UpdateRule:

@@ -27,7 +27,7 @@ from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, kernel_of
+from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -155,6 +155,7 @@ class TensorFlowAdapter(StepAdapter):
             # Made in the tf.function that is being traced, as Keras 3 makes the variables of a model that is
             # first called there: it has no value before that runs.
             known.unset = tf.Variable(True, trainable=False, dtype=tf.bool)
+            self._kc.unset = True
             reads = False
 
         def slots() -> Dict[str, Any]:
@@ -193,10 +194,11 @@ class TensorFlowAdapter(StepAdapter):
         return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
 
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
-        for variable in variables:
-            known = self._state_of(variable)
-            if known.unset is not None:
-                self._set_slots(known)
+        if self._kc.unset:
+            for variable in variables:
+                known = self._state_of(variable)
+                if known.unset is not None:
+                    self._set_slots(known)
         return super()._run(grads, variables, global_step)
 
     def _set_slots(self, known: VariableState) -> None:
@@ -511,10 +513,10 @@ class TensorFlowAdapter(StepAdapter):
     # Kernels.
 
     def _find_way(self, known: VariableState) -> Way:
-        chain = Chain(known.rule)
-        kernel = kernel_of(chain.inside)
+        rule = inside(known.rule)
+        kernel = kernel_of(rule)
         if kernel is None:
-            return no_kernel(type(chain.inside).__name__)
+            return no_kernel(type(rule).__name__)
         native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
@@ -530,8 +532,9 @@ class TensorFlowAdapter(StepAdapter):
         if kernel.of(native) is None:
             return the_rule("TensorFlow has no kernel {} for reference variables".format(kernel.name))
         kind = "ResourceApply" if hasattr(native, "handle") else "Apply"
-        why = "it computes {}".format(type(chain.inside).__name__)
-        return Way("kernel " + kind + kernel.name, why, kernel, None if chain.is_bare else chain)
+        why = "it computes {}".format(type(rule).__name__)
+        chain = None if rule is known.rule else Chain(known.rule)
+        return Way("kernel " + kind + kernel.name, why, kernel, chain)
 
     @contextlib.contextmanager
     def _with_kernels(self) -> Iterator[None]:
