@@ -213,7 +213,8 @@ def _seen_class(cls: type) -> type:
 
 def _seen(rule: UpdateRule) -> Any:
     """A copy of a rule that takes down what it is given; to its transforms it looks as the rule does."""
-    copy: Any = object.__new__(_seen_class(type(rule)))
+    cls: Any = type(rule)
+    copy: Any = object.__new__(_seen_class(cls))
     copy.__dict__.update(rule.__dict__, calls=[])
     return copy
 
