@@ -131,8 +131,11 @@ def _resolve(
     pairs: Dict[int, int] = {}
     for left, right in _components(edges):
         complete = all(edges[i] == right for i in left)
-        if complete and len(left) == len(right) > 1:
-            pairs.update(_by_numbers(left, right, ours, theirs, repeated_in_order))
+        if repeated_in_order and complete and len({ours[i].parts for i in left}) == 1:
+            if len({theirs[j].parts for j in right}) == 1:
+                pairs.update(zip(sorted(left), sorted(right)))
+        elif complete and len(left) == len(right) > 1:
+            pairs.update(_by_numbers(left, right, ours, theirs))
         else:
             pairs.update(_forced({i: set(edges[i]) for i in left}))
     return pairs
@@ -144,11 +147,14 @@ def _components(edges: Dict[int, Set[int]]) -> List[Tuple[Set[int], Set[int]]]:
     for i, others in edges.items():
         for j in others:
             back.setdefault(j, set()).add(i)
-    found, seen = [], set()
+    found: List[Tuple[Set[int], Set[int]]] = []
+    seen: Set[int] = set()
     for start in edges:
         if start in seen or not edges[start]:
             continue
-        left, right, pending = set(), set(), [start]
+        left: Set[int] = set()
+        right: Set[int] = set()
+        pending = [start]
         while pending:
             i = pending.pop()
             if i in left:
@@ -163,21 +169,18 @@ def _components(edges: Dict[int, Set[int]]) -> List[Tuple[Set[int], Set[int]]]:
 
 
 def _by_numbers(
-    left: Set[int], right: Set[int], ours: Sequence[_Name], theirs: Sequence[_Name], repeated_in_order: bool
+    left: Set[int], right: Set[int], ours: Sequence[_Name], theirs: Sequence[_Name]
 ) -> Dict[int, int]:
-    """Pairs of several variables that only the hosts' numbers tell apart (`dense`, `dense_1`), in their order.
+    """Pairs of variables that only the hosts' numbers tell apart (`dense`, `dense_1`), in their order.
 
     None where the numbers do not tell them apart, or their order is not that of the variables.
     """
     one, other = sorted(left), sorted(right)
     if len({ours[i].bare for i in one}) > 1 or len({theirs[j].bare for j in other}) > 1:
         return {}
-    first, second = [ours[i].numbers for i in one], [theirs[j].numbers for j in other]
-    same = len(set(first)) == len(set(second)) == 1
-    if not (same and repeated_in_order):
-        for numbers in (first, second):
-            if any(a >= b for a, b in zip(numbers, numbers[1:])):
-                return {}
+    for numbers in ([ours[i].numbers for i in one], [theirs[j].numbers for j in other]):
+        if any(a >= b for a, b in zip(numbers, numbers[1:])):
+            return {}
     return dict(zip(one, other))
 
 
@@ -232,12 +235,14 @@ def _problems(
     for i, (name, shape) in enumerate(saved):
         if i in pairs or i in told:
             continue
-        other = next((j for j in range(len(here)) if j not in taken and ours[i].parts == theirs[j].parts), None)
+        free = (j for j in range(len(here)) if j not in taken)
+        other = next((j for j in free if ours[i].parts == theirs[j].parts), None)
         if other is None:
             problems.append("left over: {} {} is saved, and no variable is it".format(name, shape))
         else:
             shaped.add(other)
-            problems.append("shape: {} is saved with shape {}, and has {}".format(name, shape, here[other][1]))
+            own = here[other][1]
+            problems.append("shape: {} is saved with shape {}, and has {}".format(name, shape, own))
     for j, (name, shape) in enumerate(here):
         if j not in taken and j not in shaped and j not in asked:
             problems.append("missing: nothing is saved of {} {}".format(name, shape))
