@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -367,4 +367,3 @@ def _ordered_signed(value: int) -> bytes:
     header = (0xFF << (8 - length)) & 0xFF
     data[0] ^= header
     return bytes(data)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ...errors import StateError
 
@@ -36,6 +36,7 @@ class Found(NamedTuple):
         variables: the slots.
         shared: what belongs to all variables together.
         own: whether it is an optimizer of kcompat, whose slots have the rule's names.
+        by_rule: whether the slots have the rule's names already, of a native optimizer.
         experimental: whether it is one of `tf.keras.optimizers.experimental` in TensorFlow 2.9 or 2.10.
         weights: the model's weights by name, if they were asked for.
     """
@@ -50,6 +51,7 @@ class Found(NamedTuple):
     variables: List[FoundVariable]
     shared: Dict[str, Any]
     own: bool = False
+    by_rule: bool = False
     experimental: bool = False
     weights: Optional[Dict[str, Any]] = None
 
@@ -99,3 +101,15 @@ def choose(path: str, names: List[str], optimizer: Optional[str]) -> int:
             "{} was to be read for its optimizer {!r}; it has {}.".format(path, optimizer, ", ".join(names))
         )
     return found[0]
+
+
+def keyed(pairs: Iterable[Tuple[str, Any]]) -> Dict[str, Any]:
+    """Arrays by unique names: of several of one name, the later ones have "#2", "#3" appended."""
+    found: Dict[str, Any] = {}
+    for name, array in pairs:
+        key, count = name, 1
+        while key in found:
+            count += 1
+            key = "{}#{}".format(name, count)
+        found[key] = array
+    return found

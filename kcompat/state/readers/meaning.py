@@ -44,6 +44,8 @@ _OPTIONAL = {(cls, "vhat") for cls in ("Adam", "AdamW", "Lamb", "Nadam")} | {
     ("Adafactor", "c"),
     ("Muon", "v"),
 }
+# Hyperparameters that an optimizer's slots tell: rule's and hosts' names of the slots.
+_SIGNS = {"amsgrad": {"vhat", "_velocity_hats"}, "centered": {"mg", "_average_gradients"}}
 # What `BASE_ARGUMENTS` are where they are not given.
 _DEFAULTS = {"ema_momentum": 0.99}
 
@@ -60,12 +62,20 @@ def state_of(found: Found, asked: Asked) -> State:
     if not found.variables and wanted != "SGD":
         raise nothing(
             found.path,
-            "there is a step counter or the like of {}, and no slot of any variable".format(cls or "an optimizer"),
+            "there is a step counter or the like of {}, and no slot of any variable".format(
+                cls or "an optimizer"
+            ),
             "It was written before the first step, or by a host that leaves the slots out.",
         )
     config = _config(found, rule, asked)
+    slots = {slot for variable in found.variables for slot in variable.slots}
+    for hyper, signs in _SIGNS.items():  # what the slots say of the configuration, where nothing else does
+        if rule is not None and hyper in rule.hypers and found.variables:
+            config.setdefault(hyper, bool(slots & signs))
     names = _rule_names(found, cls)
-    variables = _without_unused(found, rule, config, [_renamed(found, each, names) for each in found.variables])
+    variables = _without_unused(
+        found, rule, config, [_renamed(found, each, names) for each in found.variables]
+    )
     if rule is not None and rule.__name__ == "Adafactor":
         variables = [_factored(each) for each in variables]
     convention = {}
@@ -195,14 +205,14 @@ def _own_rule(cls: str) -> Tuple[Optional[Type[UpdateRule]], Optional[str]]:
 
 def _rule_names(found: Found, cls: str) -> Dict[str, str]:
     """Host's slot -> rule's."""
-    if found.own:
+    if found.own or found.by_rule:
         return {}
     if found.api in ("tf1", "optimizer_v2", "get_updates"):
         table = slot_names.TF1 if found.api == "tf1" else slot_names.OPTIMIZER_V2
         return {host: slot for slot, host in table.get(cls, {}).items()}
     names = {host: slot for slot, host in slot_names.KERAS_BASE.items()}
     for slot, attributes in slot_names.KERAS[cls].items():
-        names.update({attribute: slot for attribute in attributes})
+        names.update(dict.fromkeys(attributes, slot))
     return names
 
 
@@ -228,7 +238,7 @@ def _without_unused(
         rule.__name__ if rule is not None else ""
     )
     held = [variable.slots[slot] for variable in variables if slot in variable.slots]
-    if slot is None or not held or found.own or found.api in ("optimizer_v2", "get_updates"):
+    if slot is None or not held or found.own or found.api == "optimizer_v2":
         return variables
     if "momentum" in config:
         unused = config["momentum"] == 0
@@ -239,7 +249,9 @@ def _without_unused(
             "0.0.".format(found.path)
         )
     else:  # Keras' SGD of 2.11 to 2.15 keeps one, and leaves it at 0 without momentum
-        unused = slot == "m" and found.api == "keras_2_11" and not any(np.asarray(each).any() for each in held)
+        unused = (
+            slot == "m" and found.api == "keras_2_11" and not any(np.asarray(each).any() for each in held)
+        )
     if not unused:
         return variables
     return [

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 from ...errors import StateError
 from .. import slot_names
 from .bundle import Bundle
-from .found import Asked, Found, FoundVariable, choose, nothing
+from .found import Asked, Found, FoundVariable, choose, keyed, nothing
 from .meaning import meant, step_from_powers
 from .wire import WireError, fields, messages, one, text
 
@@ -45,9 +45,14 @@ class _Graph:
             found = messages(fields(bundle.string(GRAPH)), 1)
             self.nodes = [_node(message) for message in found]
         except WireError as error:
-            raise StateError("{}: its graph of objects is damaged: {}.".format(bundle.prefix, error)) from error
+            raise StateError(
+                "{}: its graph of objects is damaged: {}.".format(bundle.prefix, error)
+            ) from error
         for node in self.nodes:
-            numbers = [*node.children.values(), *(each for one, _, other in node.slots for each in (one, other))]
+            numbers = [
+                *node.children.values(),
+                *(each for one, _, other in node.slots for each in (one, other)),
+            ]
             if any(number >= len(self.nodes) for number in numbers):
                 raise StateError("{}: its graph of objects is damaged.".format(bundle.prefix))
         self.paths = self._paths()
@@ -122,7 +127,9 @@ class _Graph:
             lists = [node.children[name] for name in ("_trainable_variables",) if name in node.children]
             model |= {each for start in lists for each in self.below(start)}
             model |= {original for original, _, _ in node.slots}
-            theirs |= self.below(number, without=("_trainable_variables",)) | {slot for _, _, slot in node.slots}
+            theirs |= self.below(number, without=("_trainable_variables",)) | {
+                slot for _, _, slot in node.slots
+            }
         return [
             number
             for number, path in self.paths.items()
@@ -158,7 +165,11 @@ def read(path: str, bundle: Bundle, asked: Asked, described: Any = None) -> Foun
     chosen = optimizers[choose(path, names, asked.optimizer)]
     model = graph.variables(optimizers)
     node = graph.nodes[chosen]
-    found = _of_slots(graph, chosen, path) if _is_of_slots(graph, chosen) else _of_lists(graph, chosen, model, path)
+    found = (
+        _of_slots(graph, chosen, path)
+        if _is_of_slots(graph, chosen)
+        else _of_lists(graph, chosen, model, path)
+    )
     if described is not None:
         cls, config = described
         found = found._replace(cls=cls, config={**config, **found.config})
@@ -183,14 +194,8 @@ def _node(message: Dict[int, List[Any]]) -> _Node:
 
 
 def _weights(graph: _Graph, model: List[int]) -> Dict[str, Any]:
-    weights: Dict[str, Any] = {}
-    for number in model:
-        name, count = graph.nodes[number].name or graph.paths[number], 1
-        key = name
-        while key in weights:
-            count += 1
-            key = "{}#{}".format(name, count)
-        array = weights[key] = graph.lazy(number)
+    weights = keyed((graph.nodes[each].name or graph.paths[each], graph.lazy(each)) for each in model)
+    for array in weights.values():
         array.__array__()
     return weights
 

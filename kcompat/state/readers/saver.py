@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ...errors import StateError
 from .bundle import Bundle
@@ -23,6 +23,8 @@ _SLOTS: Dict[str, Tuple[Tuple[str, ...], ...]] = {
 # Beside its variable, and no slot: the average of tf.train.ExponentialMovingAverage.
 _NO_SLOTS = ("ExponentialMovingAverage",)
 _POWERS = (("beta1_power", "beta_1", 0.9), ("beta2_power", "beta_2", 0.999))
+# What is beside the model's variables, and an optimizer's or the training loop's.
+_SCALARS = re.compile(r"(global_step|beta[12]_power(_\d+)?)$")
 _FORMAT = "TensorFlow 1 Saver checkpoint"
 
 
@@ -40,7 +42,7 @@ def read(path: str, bundle: Bundle, asked: Asked) -> Found:
         StateError: there is none, or several and none was named; or the file is damaged.
     """
     names = {name for name in bundle.entries if "\x00" not in name and bundle.is_number(name)}
-    readers: List[Tuple[str, Any]] = []
+    readers: List[Tuple[str, Callable[[], Tuple[Found, Set[str]]]]] = []
     for prefix, counter in _keras(names, bundle):
         readers.append((prefix, lambda p=prefix, c=counter: _of_keras(path, bundle, names, p, c)))
     for prefix in _own(names, bundle):
@@ -59,13 +61,25 @@ def read(path: str, bundle: Bundle, asked: Asked) -> Found:
         )
     called = [name or "(no name)" for name, _ in readers]
     of_power = asked.optimizer is not None and asked.optimizer in names and len(readers) == 1
-    found: Found = readers[0 if of_power else choose(path, called, asked.optimizer)][1]()
+    chosen = 0 if of_power else choose(path, called, asked.optimizer)
+    found, theirs = readers[chosen][1]()
     for variable in found.variables:
         for array in variable.slots.values():
             array.__array__()  # the checksums are compared now
     if asked.weights:
-        found = found._replace(weights=_weights(bundle, names, found, [group for group in _groups(names, bundle)]))
+        found = found._replace(weights=_weights(bundle, names - theirs))
     return found
+
+
+def _weights(bundle: Bundle, names: Set[str]) -> Dict[str, Any]:
+    """What is no optimizer's."""
+    slots = {key for group in _groups(names, bundle) for keys in group.variables.values() for key in keys}
+    weights = {}
+    for name in sorted(names - slots):
+        if bundle.shape(name) != () or not _SCALARS.match(name.rpartition("/")[2]):
+            weights[name] = bundle.lazy(name)
+            weights[name].__array__()
+    return weights
 
 
 def _variable(name: str, bundle: Bundle, slots: Dict[str, str]) -> FoundVariable:
@@ -74,35 +88,10 @@ def _variable(name: str, bundle: Bundle, slots: Dict[str, str]) -> FoundVariable
     )
 
 
-def _weights(bundle: Bundle, names: Any, found: Found, groups: List[_Group]) -> Dict[str, Any]:
-    """What is neither a slot nor a scalar of an optimizer's."""
-    slots = {key for group in groups for keys in group.variables.values() for key in keys}
-    prefix = "" if found.name is None else found.name
-    weights = {}
-    for name in sorted(names):
-        last = name.rpartition("/")[2]
-        scalar = bundle.shape(name) == ()
-        if name in slots or (scalar and (last == "global_step" or re.match(r"beta[12]_power(_\d+)?$", last))):
-            continue
-        if name.rpartition("/")[0].rpartition("/")[2] == prefix and scalar or _is_slot_of(name, names, prefix):
-            continue
-        weights[name] = bundle.lazy(name)
-        weights[name].__array__()
-    return weights
-
-
-def _is_slot_of(name: str, names: Any, optimizer: str) -> bool:
-    """Whether a tensor is Keras' "Adam/W/m" or kcompat's "W/Adam/m"."""
-    parts = name.split("/")
-    return any(
-        "/".join(parts[start:-1]) in names for start in range(1, len(parts) - 1) if parts[start - 1] == optimizer
-    ) or (len(parts) > 2 and parts[-2] == optimizer and "/".join(parts[:-2]) in names)
-
-
 # TensorFlow 1's own: W/Adam and W/Adam_1 beside W.
 
 
-def _groups(names: Any, bundle: Bundle) -> List[_Group]:
+def _groups(names: Set[str], bundle: Bundle) -> List[_Group]:
     """The groups of slots, one an optimizer, in the order of their names."""
     found: Dict[str, Dict[str, Dict[int, str]]] = {}
     for name in sorted(names):
@@ -129,7 +118,7 @@ def _groups(names: Any, bundle: Bundle) -> List[_Group]:
     return groups
 
 
-def _owner(rest: str, names: Any) -> Optional[str]:
+def _owner(rest: str, names: Set[str]) -> Optional[str]:
     """The variable that a slot stands beside; inside a variable scope, the slot has the scope before it."""
     parts = rest.split("/")
     for start in range(len(parts)):
@@ -152,7 +141,9 @@ def _size(base: str, count: int) -> int:
     return len(_SLOTS[base][0]) if base in _SLOTS else count
 
 
-def _of_tf1(path: str, bundle: Bundle, names: Any, group: _Group, asked: Asked) -> Found:
+def _of_tf1(
+    path: str, bundle: Bundle, names: Set[str], group: _Group, asked: Asked
+) -> Tuple[Found, Set[str]]:
     cls = _tf1_class(path, group, names, asked)
     variables = []
     for variable, keys in group.variables.items():
@@ -164,7 +155,7 @@ def _of_tf1(path: str, bundle: Bundle, names: Any, group: _Group, asked: Asked) 
                 )
             )
         variables.append(_variable(variable, bundle, dict(zip(slots[0], keys))))
-    return Found(
+    found = Found(
         path=path,
         format=_FORMAT,
         api="tf1",
@@ -175,9 +166,10 @@ def _of_tf1(path: str, bundle: Bundle, names: Any, group: _Group, asked: Asked) 
         variables=variables,
         shared={},
     )
+    return found, {key for keys in group.variables.values() for key in keys}
 
 
-def _tf1_class(path: str, group: _Group, names: Any, asked: Asked) -> str:
+def _tf1_class(path: str, group: _Group, names: Set[str], asked: Asked) -> str:
     if asked.rule is not None:
         wanted = {"SGD": "Momentum", "RMSprop": "RMSProp"}.get(asked.rule, asked.rule)
         wanted = wanted[: -len("Optimizer")] if wanted.endswith("Optimizer") else wanted
@@ -207,7 +199,7 @@ def _tf1_class(path: str, group: _Group, names: Any, asked: Asked) -> str:
     )
 
 
-def _step(path: str, bundle: Bundle, names: Any, cls: str, asked: Asked) -> Optional[int]:
+def _step(path: str, bundle: Bundle, names: Set[str], cls: str, asked: Asked) -> Optional[int]:
     """Steps done: of Adam as the powers of its betas say, of others the global step."""
     counters = [
         name for name in names if name.rpartition("/")[2] == "global_step" and bundle.shape(name) == ()
@@ -243,7 +235,7 @@ def _step(path: str, bundle: Bundle, names: Any, cls: str, asked: Asked) -> Opti
 # Keras' OptimizerV2 in a Saver: Adam/W/m beside W, Adam/iter; in TensorFlow 1.13 without "Adam/".
 
 
-def _keras(names: Any, bundle: Bundle) -> List[Tuple[str, str]]:
+def _keras(names: Set[str], bundle: Bundle) -> List[Tuple[str, str]]:
     """The prefixes of such optimizers, and their counters."""
     return [
         (name.rpartition("/")[0], name)
@@ -252,7 +244,9 @@ def _keras(names: Any, bundle: Bundle) -> List[Tuple[str, str]]:
     ]
 
 
-def _of_keras(path: str, bundle: Bundle, names: Any, prefix: str, counter: str) -> Found:
+def _of_keras(
+    path: str, bundle: Bundle, names: Set[str], prefix: str, counter: str
+) -> Tuple[Found, Set[str]]:
     start = prefix + "/" if prefix else ""
     by_variable: Dict[str, Dict[str, str]] = {}
     scalars = {}
@@ -271,10 +265,14 @@ def _of_keras(path: str, bundle: Bundle, names: Any, prefix: str, counter: str) 
         if not name.endswith("_exact") and name not in ("momentum_cache", "mu_product")
     }
     config.update(
-        {name[: -len("_exact")]: bundle.read(key).item() for name, key in scalars.items() if name.endswith("_exact")}
+        {
+            name[: -len("_exact")]: bundle.read(key).item()
+            for name, key in scalars.items()
+            if name.endswith("_exact")
+        }
     )
     products = [key for name, key in scalars.items() if name in ("momentum_cache", "mu_product")]
-    return Found(
+    found = Found(
         path=path,
         format="{}, api optimizer_v2".format(_FORMAT),
         api="optimizer_v2",
@@ -286,12 +284,14 @@ def _of_keras(path: str, bundle: Bundle, names: Any, prefix: str, counter: str) 
         shared={"mu_product": bundle.lazy(products[0])} if products else {},
         own=own,
     )
+    keys = {key for slots in by_variable.values() for key in slots.values()}
+    return found, {counter, *scalars.values(), *keys}
 
 
 # kcompat's own on TensorFlow 1: W/Adam/m beside W, Adam/iterations, Adam_1/learning_rate and so on.
 
 
-def _own(names: Any, bundle: Bundle) -> List[str]:
+def _own(names: Set[str], bundle: Bundle) -> List[str]:
     return [
         name.rpartition("/")[0]
         for name in sorted(names)
@@ -299,23 +299,25 @@ def _own(names: Any, bundle: Bundle) -> List[str]:
     ]
 
 
-def _of_own(path: str, bundle: Bundle, names: Any, prefix: str) -> Found:
+def _of_own(path: str, bundle: Bundle, names: Set[str], prefix: str) -> Tuple[Found, Set[str]]:
     optimizer = prefix.rpartition("/")[2]
     by_variable: Dict[str, Dict[str, str]] = {}
-    config, shared = {}, {}
+    config, shared, theirs = {}, {}, set()
     for name in sorted(names):
         parts = name.split("/")
         owner = "/".join(parts[:-2])
         if len(parts) > 2 and parts[-2] == optimizer and owner in names:
             by_variable.setdefault(owner, {})[parts[-1]] = name
+            theirs.add(name)
         elif re.match(re.escape(prefix) + r"(_\d+)?/[^/]+$", name) and bundle.shape(name) == ():
+            theirs.add(name)
             if parts[-1] == "iterations":
                 continue
             if bundle.dtype(name) == "float64":
                 config[parts[-1]] = bundle.read(name).item()
             else:
                 shared[parts[-1]] = bundle.lazy(name)
-    return Found(
+    found = Found(
         path=path,
         format="{} of kcompat".format(_FORMAT),
         api="tf1",
@@ -327,3 +329,4 @@ def _of_own(path: str, bundle: Bundle, names: Any, prefix: str) -> Found:
         shared=shared,
         own=True,
     )
+    return found, theirs
