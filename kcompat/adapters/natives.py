@@ -253,7 +253,7 @@ def _keras_rule(name: str, api: str) -> str:
 
 
 def _rmsprop_rule(api: str, velocity: bool, experimental: bool) -> str:
-    """Where RMSprop is: OptimizerV2 with momentum goes through another kernel, with epsilon inside the root."""
+    """Where RMSprop is: with momentum, OptimizerV2 takes another kernel, with epsilon inside the root."""
     if experimental or (api in ("get_updates", "optimizer_v2") and not velocity):
         return ".older:OuterRMSprop"
     return ".rmsprop:RMSprop"

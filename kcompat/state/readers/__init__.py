@@ -28,7 +28,7 @@ def read(
     optimizer: Optional[str] = None,
     variables: Optional[Sequence[Any]] = None,
 ) -> State:
-    """The optimizer state in a file that TensorFlow or Keras wrote, with an optimizer of theirs or of kcompat.
+    """The state of an optimizer, native or kcompat's, in a file that TensorFlow or Keras wrote.
 
     Args:
         path: a checkpoint, with or without ".index", of TensorFlow 1's `Saver` or of `tf.train.Checkpoint`
@@ -95,9 +95,9 @@ def _found(path: str, asked: Asked) -> Found:
         prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
         if prefix == path:
             raise StateError(
-                "{} is no checkpoint of TensorFlow (which has a file NAME.index), no HDF5 and no zip file: it "
-                "starts with {!r}. Checkpoints of TensorFlow before 0.12 (one file) are not read: load and "
-                "save them with TensorFlow 1. What kcompat.state.save() wrote, kcompat.state.load() "
+                "{} is no checkpoint of TensorFlow (which has a file NAME.index), no HDF5 and no zip file: "
+                "it starts with {!r}. Checkpoints of TensorFlow before 0.12 (one file) are not read: load "
+                "and save them with TensorFlow 1. What kcompat.state.save() wrote, kcompat.state.load() "
                 "reads.".format(path, start)
             )
         return _checkpoint(prefix, asked)

@@ -1,7 +1,7 @@
-"""TensorFlow's checkpoint files, read without TensorFlow: the index, the data beside it, and their checksums.
+"""TensorFlow's checkpoint files, read without TensorFlow: the index, the data, and their checksums.
 
-`NAME.index` is a sorted table in LevelDB's format, name of a tensor -> where it is; `NAME.data-00000-of-00001`
-(or more) holds the bytes.
+`NAME.index` is a sorted table in LevelDB's format, name of a tensor -> where it is. The bytes are in
+`NAME.data-00000-of-00001`, or in several such files.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ class Bundle:
                 path = self._data_path(entry.shard)
                 if not os.path.isfile(path):
                     raise StateError(
-                        "{0}.index belongs to a checkpoint whose data is in {1}, which is not there. Copy all "
-                        "files of a checkpoint together.".format(self.prefix, os.path.basename(path))
+                        "{0}.index belongs to a checkpoint whose data is in {1}, which is not there. Copy "
+                        "all files of a checkpoint together.".format(self.prefix, os.path.basename(path))
                     )
                 lengths[entry.shard] = os.path.getsize(path)
             if entry.offset + entry.size > lengths[entry.shard]:

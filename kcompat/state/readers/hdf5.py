@@ -86,7 +86,7 @@ class H5:
         return isinstance(found, self._h5py.Group)
 
     def texts(self, group: Any, name: str) -> Optional[List[str]]:
-        """An attribute that is a list of texts, which Keras writes in parts if it is long; None without it."""
+        """An attribute that is a list of texts, which Keras writes in parts if long; None without it."""
         if name in group.attrs:
             values = list(group.attrs[name])
         elif name + "0" in group.attrs:

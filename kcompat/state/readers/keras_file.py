@@ -183,18 +183,19 @@ def _text(value: Any) -> Optional[str]:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _without(h5: H5, described: Optional[Tuple[str, Dict[str, Any]]]) -> StateError:
+def _without(h5: H5, described: Optional[Tuple[str, Dict[str, Any], Any]]) -> StateError:
     if described is not None:
         return nothing(
             h5.path,
             "it was saved with the optimizer {}, and without its variables".format(described[0]),
-            "An OptimizerV2 (tf.keras.optimizers.legacy) is always saved so; a model that was saved as .h5 before "
-            "loses its optimizer in Keras 3.0 to 3.15. Save HDF5 or a tf.train.Checkpoint.",
+            "An OptimizerV2 (tf.keras.optimizers.legacy) is always saved so; a model that was saved as .h5 "
+            "before loses its optimizer in Keras 3.0 to 3.15. Save HDF5 or a tf.train.Checkpoint.",
         )
     return nothing(
         h5.path,
         "it has no optimizer/vars",
-        "The model was not compiled when it was saved, had not taken a step, or its optimizer was an OptimizerV2.",
+        "The model was not compiled when it was saved, had not taken a step, or its optimizer was an "
+        "OptimizerV2.",
     )
 
 
@@ -383,8 +384,8 @@ def _below(
                 name = inner
             where = "{}/{}".format(path, name).lstrip("/")
             place = (_rank(key)[0], "") if _rank(key)[0] < len(_ORDER) else ("", key)
-            still = _wrapped(config) if key in ("layer", "forward_layer", "backward_layer") else None
-            yield from _below(h5, below, where, (*turn, place), still, key, frozen)
+            wrapped = _wrapped(config) if key in ("layer", "forward_layer", "backward_layer") else None
+            yield from _below(h5, below, where, (*turn, place), wrapped, key, frozen)
 
 
 def _leaf(
@@ -530,7 +531,7 @@ def _arranged(path: str, shapes: Sequence[Tuple[int, ...]], leaves: Sequence[_Le
 def _ways(
     shapes: Sequence[Tuple[int, ...]], units: Sequence[Tuple[Any, Any]], budget: List[int]
 ) -> Iterator[List[str]]:
-    """The orders of layers in which their variables have these shapes; two equal ones if it takes too long."""
+    """The orders of layers in which their variables have these shapes; two equal ones if too many."""
     if not units:
         if not shapes:
             yield []

@@ -78,7 +78,7 @@ def state_of(found: Found, asked: Asked) -> State:
     )
     if rule is not None and rule.__name__ == "Adafactor":
         variables = [_factored(each) for each in variables]
-    convention = {}
+    convention: Dict[str, str] = {}
     if found.api == "tf1" and not found.own and cls == "MomentumOptimizer":
         variables, convention = _with_learning_rate(variables, asked)
     shared = dict(found.shared)
@@ -186,7 +186,7 @@ def _rule_of(found: Found, cls: str, asked: Asked) -> Tuple[Optional[Type[Update
 
 
 def _own_rule(cls: str) -> Tuple[Optional[Type[UpdateRule]], Optional[str]]:
-    """The rule that a class of kcompat's name is of: "Adam", "mylib.optim.Lion", or "adam", its optimizer's."""
+    """The rule that kcompat's name of a class stands for: "Adam", "mylib.optim.Lion", or "adam"."""
     from ... import rules
 
     name = cls.rpartition(">")[2]

@@ -64,9 +64,9 @@ def _without(h5: H5, file: Any, training: Any) -> StateError:
         "it was saved with the optimizer {}, and without its weights".format(
             _described(training).get("class_name", "of no known class")
         ),
-        "tf.keras.optimizers.experimental of TensorFlow 2.9 and 2.10, TensorFlow 1's optimizers in Keras, and "
-        "optimizers that had not taken a step are saved so. Save a tf.train.Checkpoint, or the model as a "
-        "SavedModel.",
+        "tf.keras.optimizers.experimental of TensorFlow 2.9 and 2.10, TensorFlow 1's optimizers in Keras, "
+        "and optimizers that had not taken a step are saved so. Save a tf.train.Checkpoint, or the model as "
+        "a SavedModel.",
     )
 
 
@@ -274,7 +274,7 @@ def _by_position(h5: H5, api: str, parts: Split, called: Sequence[str]) -> Found
             name,
             shape,
             str(next(iter(slots.values())).dtype),
-            {slot: array for slot, array in slots.items()},
+            dict(slots),
         )
         for name, shape, slots in zip(called, shapes_of(parts.slots), parts.slots)
     ]
@@ -286,7 +286,7 @@ def _by_position(h5: H5, api: str, parts: Split, called: Sequence[str]) -> Found
 def _stem(
     api: str, names: Mapping[int, str], slots: Mapping[str, Any], model: Sequence[Candidate]
 ) -> Optional[str]:
-    """The variable that a slot's name names: "Adam/m/dense/kernel", of Keras 3 "adam/dense_kernel_momentum"."""
+    """The variable that a slot's name tells: "Adam/m/dense/kernel", or "adam/dense_kernel_momentum"."""
     array = next(iter(slots.values()))
     parts = names[id(array)].split("/")
     if api == "keras_2_11":

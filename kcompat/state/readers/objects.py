@@ -28,7 +28,7 @@ _RATE = ("_learning_rate", "learning_rate")
 
 
 class _Node(NamedTuple):
-    """An object: its attributes that are objects, the tensor that it is, and the slots it keeps for others."""
+    """An object: its attributes that are objects, the tensor that it is, and the slots it keeps."""
 
     children: Dict[str, int]
     name: str
@@ -336,11 +336,8 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
             )
         )
     counter = next(node.children[name] for name in _COUNTERS if name in node.children)
-    config = {
-        "learning_rate": meant(graph.scalar(node.children[name]))
-        for name in _RATE
-        if name in node.children and graph.is_variable(node.children[name])
-    }
+    rates = [node.children[name] for name in _RATE if name in node.children]
+    config = {"learning_rate": meant(graph.scalar(rates[0]))} if rates and graph.is_variable(rates[0]) else {}
     shared = {}
     for name in slot_names.SHARED["keras_3"]["Nadam"].values():
         if name in node.children and graph.is_variable(node.children[name]):
@@ -362,7 +359,7 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
 
 
 def _of_own(graph: _Graph, number: int, model: List[int], path: str) -> Found:
-    """An optimizer of kcompat on these APIs: its slots are in one list, and are called after what they are."""
+    """An optimizer of kcompat: its slots are in one list, and are called after what they are."""
     node = graph.nodes[number]
     counter = node.children["_iterations"]
     known = _list(graph, node.children.get("_trainable_variables", -1))

@@ -254,8 +254,8 @@ def _leftmost(shapes: Sequence[Shape], candidates: Sequence[Candidate]) -> Optio
 def unnamed(path: str, shapes: Sequence[Shape]) -> StateError:
     """Slots whose variables are not known."""
     return StateError(
-        "{} keeps its {} variables' slots by position, and does not tell whose they are. Give the variables in "
-        "the order of the optimizer's, which is that of model.trainable_variables: "
+        "{} keeps its {} variables' slots by position, and does not tell whose they are. Give the variables "
+        "in the order of the optimizer's, which is that of model.trainable_variables: "
         "kcompat.state.read(path, variables=...). Their shapes are {}{}.".format(
             path, len(shapes), ", ".join(map(str, shapes[:8])), ", ..." if len(shapes) > 8 else ""
         )

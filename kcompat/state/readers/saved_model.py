@@ -29,7 +29,7 @@ def read(path: str, asked: Asked) -> Found:
 
 
 def _optimizer(path: str) -> Optional[Tuple[str, Dict[str, Any]]]:
-    """The class and configuration of the optimizer that the model was compiled with, if Keras wrote it down."""
+    """The class and configuration of the model's optimizer, if Keras wrote them down."""
     try:
         for metadata in _metadata(path):
             training = json.loads(metadata).get("training_config") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ...errors import StateError
@@ -44,14 +45,14 @@ def read(path: str, bundle: Bundle, asked: Asked) -> Found:
     names = {name for name in bundle.entries if "\x00" not in name and bundle.is_number(name)}
     readers: List[Tuple[str, Callable[[], Tuple[Found, Set[str]]]]] = []
     for prefix, counter in _keras(names, bundle):
-        readers.append((prefix, lambda p=prefix, c=counter: _of_keras(path, bundle, names, p, c)))
+        readers.append((prefix, partial(_of_keras, path, bundle, names, prefix, counter)))
     for prefix in _own(names, bundle):
-        readers.append((prefix, lambda p=prefix: _of_own(path, bundle, names, p)))
+        readers.append((prefix, partial(_of_own, path, bundle, names, prefix)))
     if not readers:
         groups = _groups(names, bundle)
         known = [group for group in groups if _table_name(group.name)]
         for group in known or groups:
-            readers.append((group.name, lambda g=group: _of_tf1(path, bundle, names, g, asked)))
+            readers.append((group.name, partial(_of_tf1, path, bundle, names, group, asked)))
     if not readers:
         raise nothing(
             path,
@@ -223,8 +224,8 @@ def _step(path: str, bundle: Bundle, names: Set[str], cls: str, asked: Asked) ->
         return steps[asked.optimizer]
     if len(set(steps.values())) > 1:
         raise StateError(
-            "{}: several optimizers called Adam have written it, and took different numbers of steps: {}. Say "
-            "whose is meant: kcompat.state.read(path, optimizer={!r}). The slots will be those of the "
+            "{}: several optimizers called Adam have written it, and took different numbers of steps: {}. "
+            "Say whose is meant: kcompat.state.read(path, optimizer={!r}). The slots will be those of the "
             "variables of all of them.".format(
                 path, ", ".join("{}: {}".format(*item) for item in steps.items()), next(iter(steps))
             )
