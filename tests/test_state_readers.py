@@ -124,6 +124,7 @@ def test_training_goes_on(name):
     weights = [np.asarray(value, "float32") for value in expected["weights"]]
     for api in APIS:
         with steps(api, modes_of(api)[0], lambda api=api: kcompat.optimizer(rule, api), *weights) as made:
+            made.build()
             state.put(made.optimizer, made.variables, read, dict(zip(expected["names"], made.variables)))
             for step in range(natives.STEPS, natives.STEPS + natives.MORE):
                 made.step(*natives.gradients(weights, step))
