@@ -283,6 +283,32 @@ def test_every_optimizer_of_this_release(host, case, tmp_path):
 
 @pytest.mark.wide
 @pytest.mark.parametrize("host", BY_APPLY, ids=label)
+def test_inside_a_loss_scale_optimizer(host, tmp_path):
+    """What is read is the state of the optimizer inside."""
+    _, keras, optimizers = host
+    wrapper = getattr(getattr(keras, "mixed_precision", None), "LossScaleOptimizer", None)
+    wrapper = getattr(optimizers, "LossScaleOptimizer", wrapper)
+    if wrapper is None or WITHOUT_TENSORFLOW or host[0] == "experimental":
+        pytest.skip("there is none for it here")
+    keras.backend.clear_session()
+    made = natives.small_model(keras)
+    optimizer = wrapper(optimizers.Adam(natives.RATE))
+    variables = made.trainable_variables
+    made.compile(optimizer, "mse")
+    natives.train(optimizer, variables)
+    inner = next(i for i in (getattr(optimizer, name, None) for name in ("inner_optimizer", "_optimizer")) if i)
+    live = natives.slots_of(inner, "Adam", variables)
+    path = write_checkpoint(made, optimizer, str(tmp_path / "checkpoint"))
+    compare(state.read(path, rule="Adam"), live)
+    made.save(str(tmp_path / "model.h5"))
+    compare(state.read(str(tmp_path / "model.h5")), live)
+    if not is_v2(inner) and not hasattr(keras.optimizers, "legacy") or is_keras_3(inner):
+        made.save(str(tmp_path / "model.keras"))
+        compare(state.read(str(tmp_path / "model.keras")), live)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("host", BY_APPLY, ids=label)
 def test_saved_models(host, tmp_path):
     if WITHOUT_TENSORFLOW:
         pytest.skip("only TensorFlow writes SavedModels")

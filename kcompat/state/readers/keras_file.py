@@ -21,6 +21,7 @@ import numpy as np
 from ...errors import StateError
 from .found import Asked, Found, FoundVariable, keyed, nothing
 from .hdf5 import H5, parsed
+from .meaning import meant
 from .model_h5 import optimizer_described
 from .positions import Candidate, given, known_class, named, shapes_of, split, unnamed
 
@@ -96,13 +97,11 @@ def read_weights(h5: H5, asked: Asked, config: Optional[Dict[str, Any]] = None) 
         StateError: there is none, or it can't be told whose its slots are; or the file is damaged.
     """
     with h5.open() as file:
-        group = h5.child(file, "optimizer/vars")
+        group = _inner(h5, file) or h5.child(file, "optimizer/vars")
         described = None
         if config is not None and isinstance(config.get("compile_config"), dict):
             described = optimizer_described(h5, config["compile_config"].get("optimizer"))
         if group is None or not h5.keys(group):
-            group = _inner(h5, file)
-        if group is None:
             raise _without(h5, described)
         name = group.attrs.get("name")
         numbers = sorted(int(key) for key in h5.keys(group) if key.isdigit())
@@ -278,7 +277,7 @@ def _of_positions(
         step = int(np.asarray(parts.step))
     known = {}
     if parts.rate is not None:
-        known["learning_rate"] = float(str(np.float32(np.asarray(parts.rate))))
+        known["learning_rate"] = meant(np.asarray(parts.rate).item())
     variables = [
         FoundVariable(name, shape, str(next(iter(slots.values())).dtype), slots)
         for name, shape, slots in zip(called, shapes, parts.slots)

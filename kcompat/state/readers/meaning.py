@@ -182,7 +182,7 @@ def _rule_of(found: Found, cls: str, asked: Asked) -> Tuple[Optional[Type[Update
     rule = rule_called(cls, found.api, bool(slots & {"momentum", "_momentums"}), found.experimental)
     if rule is None:
         raise StateError("{}: the catalogue has no rule for {}.".format(found.path, cls))
-    return rule, rule_name(rule.__new__(rule))
+    return rule, rule_name(rule())
 
 
 def _own_rule(cls: str) -> Tuple[Optional[Type[UpdateRule]], Optional[str]]:

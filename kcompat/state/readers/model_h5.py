@@ -38,7 +38,9 @@ def read(h5: H5, asked: Asked) -> Found:
             arrays.append((re.sub(r":\d+$", "", name), h5.lazy(dataset)))
         model, weights = _model(h5, file)
         cls, config, described = _optimizer(h5, training)
-    api = _api(arrays[0][0], cls, described, config)
+    api = _api(arrays[0][0])
+    if api == "keras_3":  # a LossScaleOptimizer's own variables come before those of the one inside
+        arrays = arrays[max(i for i, (name, _) in enumerate(arrays) if name.endswith("/iteration")) :]
     own = _is_own(described)
     if own:
         found = _of_own(h5, api, arrays, model)
@@ -110,7 +112,7 @@ def _is_own(described: Mapping[str, Any]) -> bool:
     ) or str(described.get("class_name")).startswith("kcompat.")
 
 
-def _api(first: str, cls: str, described: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def _api(first: str) -> str:
     """The API, by what the first of the optimizer's variables is called."""
     last = first.rpartition("/")[2]
     if last == "iter":

@@ -368,7 +368,7 @@ def _of_own(graph: _Graph, number: int, model: List[int], path: str) -> Found:
     variables: Dict[str, FoundVariable] = {}
     shared = {}
     optimizer = None
-    for each in _list(graph, node.children["_variables"]).values():
+    for each in _list(graph, node.children.get("_variables", -1)).values():
         whole = graph.nodes[each].name
         if each in (counter, node.children.get("_learning_rate")):
             continue
@@ -422,8 +422,12 @@ class _Names:
             self.by_name.setdefault(graph.nodes[number].name, []).append(number)
         slots = [graph.nodes[each].name for positions in lists.values() for each in positions.values()]
         # "Adam/m/dense/kernel", or of Keras 3 "adam/dense_kernel_momentum".
-        firsts = {name.partition("/")[0] for name in slots if "/" in name}
-        self.optimizer = firsts.pop() if len(firsts) == 1 else None
+        called = {
+            name.rpartition("/")[0].rpartition("/")[2] if known else name.partition("/")[0]
+            for name in slots
+            if "/" in name
+        }
+        self.optimizer = called.pop() if len(called) == 1 else None
         self.used: Dict[int, int] = {}
 
     def of(self, position: int, slots: Dict[str, int]) -> Tuple[str, Optional[int]]:
