@@ -327,7 +327,10 @@ class State:
 
 def as_array(value: Any) -> Any:
     """A value as something with a shape and a dtype: itself if it is a `LazyArray` or array, or an array."""
-    return value if isinstance(value, LazyArray) else np.asarray(value)
+    if isinstance(value, LazyArray):
+        return value
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def in_bytes(count: float) -> str:
