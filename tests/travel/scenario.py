@@ -8,6 +8,7 @@ import numpy as np
 
 import kcompat
 from kcompat import rules, testing
+from kcompat.rules.older import RMSpropFromOne
 
 BREAK, STEPS = 4, 8
 LATE = 2  # steps before the late variable joins in
@@ -109,16 +110,19 @@ def gradients():
 _ends = {}
 
 
-def end(rule, kind):
-    """The values and slots after all steps without a break: name -> value, name -> slot -> value."""
-    if (rule, kind) not in _ends:
+def end(rule, kind, from_one=False):
+    """The values and slots after all steps without a break: name -> value, name -> slot -> value.
+
+    `from_one` is RMSprop as TensorFlow 1 begins it, with a mean square of 1.
+    """
+    if (rule, kind, from_one) not in _ends:
         which, values, steps = names(kind), start(), gradients()
         params, slots = testing.reference(
-            RULES[rule],
+            RMSpropFromOne(**RULES[rule].config()) if from_one and rule == "rmsprop" else RULES[rule],
             [values[name].astype("float32") for name in which],
             [[row[name] for name in which] for row in steps],
             names=which,
             **BASE[kind],
         )
-        _ends[rule, kind] = dict(zip(which, params)), dict(zip(which, slots))
-    return _ends[rule, kind]
+        _ends[rule, kind, from_one] = dict(zip(which, params)), dict(zip(which, slots))
+    return _ends[rule, kind, from_one]
