@@ -80,7 +80,12 @@ def expected(name):
 # kcompat to kcompat.
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+def some_core(names, core):
+    """Parameters of which only a few run where the tier is core."""
+    return [name if name in core else pytest.param(name, marks=pytest.mark.wide) for name in sorted(names)]
+
+
+@pytest.mark.parametrize("name", some_core(RULES, ["nadam"]))
 @pytest.mark.parametrize("target", APIS)
 @pytest.mark.parametrize("api", APIS)
 def test_from_one_api_to_another(api, target, name, tmp_path):
@@ -94,6 +99,7 @@ def test_from_one_api_to_another(api, target, name, tmp_path):
         close(second_half(own(target, name), again, values), expected(name))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode", MODES)
 def test_in_every_mode(api, mode):
     taken, values = first_half(own(api, "nadam", mode))
@@ -179,7 +185,7 @@ def unexact(api, name, optimizer):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", sorted(NATIVES))
+@pytest.mark.parametrize("name", some_core(NATIVES, ["adam", "momentum"]))
 @pytest.mark.parametrize("api", APIS)
 def test_native_state(api, name):
     """Native to native, native to kcompat and kcompat to native: as the native's uninterrupted run."""
@@ -189,7 +195,8 @@ def test_native_state(api, name):
     taken, values = first_half(native_steps(api, name))
     counts = api != "tf1" or "adam" in name
     assert taken.step == (K if counts else None)
-    close(second_half(native_steps(api, name), taken, values), whole)
+    # Keras' first Nadam reads and writes its schedule as chance has it.
+    close(second_half(native_steps(api, name), taken, values), whole, **(_TOLERANCE if name == "nadam" else {}))
     if unexact(api, name, optimizer):
         return
     rule, base = rule_of(native(api, name), "test", with_state=True)
@@ -377,6 +384,7 @@ def test_without_a_step_the_count_stays(api):
         assert made.iterations() == 70
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode", MODES)
 def test_into_one_that_has_been_used(api, mode):
     """Also where the training step has been traced."""
