@@ -196,7 +196,8 @@ def test_native_state(api, name):
     counts = api != "tf1" or "adam" in name
     assert taken.step == (K if counts else None)
     # Keras' first Nadam reads and writes its schedule as chance has it.
-    close(second_half(native_steps(api, name), taken, values), whole, **(_TOLERANCE if name == "nadam" else {}))
+    tolerance = _TOLERANCE if (api, name) == ("get_updates", "nadam") else {}
+    close(second_half(native_steps(api, name), taken, values), whole, **tolerance)
     if unexact(api, name, optimizer):
         return
     rule, base = rule_of(native(api, name), "test", with_state=True)
@@ -239,6 +240,10 @@ def same(left, right):
     return True
 
 
+def with_slot(variable, **slots):
+    return state.VariableSlots(variable.name, variable.shape, variable.dtype, dict(variable.slots, **slots))
+
+
 ERRORS = {
     "a variable is missing": (lambda s: changed(s, v1=None), "missing: nothing is saved of v1"),
     "a variable is left over": (lambda s: changed(s, v1="other"), "left over: other"),
@@ -257,9 +262,7 @@ ERRORS = {
         "shape: slot m of v1",
     ),
     "a slot is left over": (
-        lambda s: changed(
-            s, v1=state.VariableSlots("v1", (4,), "float32", dict(s.variables["v1"].slots, average=np.ones(4)))
-        ),
+        lambda s: changed(s, v1=with_slot(s.variables["v1"], average=np.ones(4))),
         "use_ema=True",
     ),
     "another rule": (lambda s: s.replace(rule="Lamb"), "the optimizer runs Adam"),
@@ -347,7 +350,8 @@ def test_variables_must_all_be_given(api):
     with trained(api) as made:
         with pytest.raises(kcompat.StateError, match="also has state of v2"):
             state.take(made.optimizer, made.variables[:2])
-        for wrong, said in (([], "empty"), (made.variables[0], "expected a list"), (made.variables[:1] * 2, "twice")):
+        first = made.variables[0]
+        for wrong, said in (([], "empty"), (first, "expected a list"), ([first, first], "twice")):
             with pytest.raises(kcompat.StateError, match=said):
                 state.take(made.optimizer, wrong)
         with pytest.raises(kcompat.StateError, match="expected an optimizer"):
@@ -416,8 +420,11 @@ def test_into_one_that_is_not_built(api):
         assert not np.any(made.slots()[1]["m"]) and np.any(made.slots()[0]["m"])
 
 
-@pytest.mark.skipif(not any(mode == "graph" for _, mode in MODES), reason="no TensorFlow 1 graphs")
-@pytest.mark.parametrize("api", [api for api, mode in MODES if mode == "graph" and api in ("tf1", "optimizer_v2")])
+IN_GRAPHS = [api for api, mode in MODES if mode == "graph" and api in ("tf1", "optimizer_v2")]
+
+
+@pytest.mark.skipif(not IN_GRAPHS, reason="no TensorFlow 1 graphs")
+@pytest.mark.parametrize("api", IN_GRAPHS)
 def test_in_a_graph_before_anything_is_initialized(api):
     import tensorflow as tf
 

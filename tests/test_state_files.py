@@ -28,7 +28,9 @@ from hypothesis.extra import numpy as arrays  # noqa: E402
 ENDINGS = (".safetensors", ".npz")
 both = pytest.mark.parametrize("ending", ENDINGS)
 # What needs no framework has the environments without one.
-ALONE = pytest.mark.skipif(bool(APIS), reason="what needs no API is tested in the environments that have none")
+ALONE = pytest.mark.skipif(
+    bool(APIS), reason="what needs no API is tested in the environments that have none"
+)
 
 
 def example(count=3, seed=0, size=6):
@@ -95,7 +97,8 @@ def test_diff_says_everything():
         assert expected in found
     near = one.variables["layer_0/kernel"].slots["m"] * np.float32(1 + 1e-6)
     slots = dict(one.variables["layer_0/kernel"].slots, m=near)
-    close = dict(one.variables, **{"layer_0/kernel": VariableSlots("layer_0/kernel", (6, 4), "float32", slots)})
+    close = dict(one.variables)
+    close["layer_0/kernel"] = VariableSlots("layer_0/kernel", (6, 4), "float32", slots)
     assert one.diff(one.replace(variables=close)) and not one.diff(one.replace(variables=close), rtol=1e-5)
 
 
@@ -171,7 +174,7 @@ def test_any_state_comes_back(ending, tmp_path):
 
 
 def damaged(data, generator):
-    """Data after a bit has flipped, it was cut, bytes were overwritten, or something was put in or left out."""
+    """Data after a bit has flipped, it was cut, bytes were overwritten, put in or left out."""
     changed = bytearray(data)
     way = generator.randrange(5)
     at = generator.randrange(len(data))
@@ -199,7 +202,8 @@ def test_damage_is_told(ending, tmp_path):
         changed = damaged(data, generator)
         if changed != data:
             path.write_bytes(changed)
-            with pytest.raises(kcompat.StateError, match="damaged|no file of state|does not end|no description"):
+            said = "damaged|no file of state|does not end|no description"
+            with pytest.raises(kcompat.StateError, match=said):
                 state.load(path)
 
 
@@ -251,7 +255,8 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path):
     length = int(np.frombuffer(data[:8], "<u8")[0])
     header = json.loads(data[8 : 8 + length].decode())
     name = next(key for key in header if key.startswith("slots/"))
-    for shape, offsets in (([2**40, 2**10], [0, 2**52]), ([-1], [0, 96]), ([6, 4], [0, 97]), ([True], [0, 4])):
+    huge = [2**40, 2**10], [0, 2**52]
+    for shape, offsets in (huge, ([-1], [0, 96]), ([6, 4], [0, 97]), ([True], [0, 4])):
         header[name].update(shape=shape, data_offsets=offsets)
         header["__metadata__"]["checksum"] = _BLANK.decode()
         encoded = json.dumps(header).encode()

@@ -119,9 +119,8 @@ def unique(layers, first=0):
 def test_never_the_wrong_one(layers, sides, prefix, first, number, random):
     """The same model of another generation, its variables in any order: the right pairs, or an error."""
     saved = [(name + "/kernel", shape) for name, shape in zip(unique(layers), sides)]
-    here = [
-        (prefix + name + "/kernel" + ":0" * number, shape) for name, shape in zip(unique(layers, first), sides)
-    ]
+    others = [prefix + name + "/kernel" + ":0" * number for name in unique(layers, first)]
+    here = list(zip(others, sides))
     order = list(range(len(here)))
     random.shuffle(order)
     found = match(saved, [here[i] for i in order])

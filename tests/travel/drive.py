@@ -40,6 +40,22 @@ TABLES = (
 )
 
 
+_PAGE = """# State on its journey
+
+Made by `tox run -e travel` ({}). Each environment trains Adam, AdamW, SGD with momentum, RMSprop and a rule
+of nobody's for 4 steps and saves its state. Each then goes on from what every other saved, for 4 steps more,
+and is compared with the end of a run without a break, in NumPy and float64: rtol 1e-5, atol 1e-6. The
+variables are an embedding with sparse gradients, a dense layer, one that joins in after 2 steps, one that is
+frozen and, where kcompat is on both sides, one in float16 (its slots are compared) and a moving average of
+each.
+
+A cell is the number of rules that arrived (bold: of how many). Native AdamW is in `keras_2_11` from 2.11 on
+and in `keras_3`. Native RMSprop is left out where its epsilon is outside of the root, which is another rule
+(`keras_2_11` of 2.10), or where it has no momentum (`get_updates`). The custom rule has no native optimizer.
+
+{} of {} journeys arrived, between {} environments."""
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", action="append", metavar="NAME=INTERPRETER", default=[])
@@ -108,23 +124,7 @@ def table(journeys, kind, onward):
 
 def page(names, missing, journeys):
     arrived = sum(not each[-1] for each in journeys)
-    lines = [
-        "# State on its journey",
-        "",
-        "Made by `tox run -e travel`, {}. Each environment trains {} for 4 steps and saves its state; each".format(
-            datetime.date.today().isoformat(), "Adam, AdamW, SGD with momentum, RMSprop and a rule of nobody's"
-        ),
-        "then goes on from what every other saved for 4 steps more, and is compared with the end of a run without",
-        "a break, in NumPy and float64: rtol 1e-5, atol 1e-6. The variables are an embedding with sparse",
-        "gradients, a dense layer, one that joins in after 2 steps, one that is frozen and, where kcompat is on",
-        "both sides, one in float16 (its slots are compared) and a moving average of each.",
-        "",
-        "A cell is the number of rules that arrived (bold: of how many). Native AdamW is in `keras_2_11` from 2.11 on",
-        "and in `keras_3`; native RMSprop is left out where its epsilon is outside of the root, which is another rule",
-        "(`keras_2_11` of 2.10), or it has no momentum (`get_updates`). The custom rule has no native optimizer.",
-        "",
-        "{} of {} journeys arrived, between {} environments.".format(arrived, len(journeys), len(names)),
-    ]
+    lines = [_PAGE.format(datetime.date.today().isoformat(), arrived, len(journeys), len(names))]
     for kind, onward, title in TABLES:
         lines += ["", "## " + title, "", *table(journeys, kind, onward)]
     wrong = [each for each in journeys if each[-1]]
@@ -150,7 +150,7 @@ def main():
         for command in ("write", "read"):
             for name in names:
                 status = run(name, interpreters, command, asked.work)
-                print("{} {}: {}".format(command, name, "ok" if status == 0 else "exit status {}".format(status)))
+                print("{} {}: exit status {}".format(command, name, status), flush=True)
     missing, journeys = collected(names, asked.work)
     with open(os.path.join(DOCS, "travel.json"), "w") as file:
         json.dump({"date": datetime.date.today().isoformat(), "journeys": journeys, "missing": missing}, file)

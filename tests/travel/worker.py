@@ -17,15 +17,15 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import _arrays  # noqa: E402
-import numpy as np  # noqa: E402
-import scenario  # noqa: E402
-from _apis import APIS  # noqa: E402
-from _modes import as_gradient, modes_of, to_numpy  # noqa: E402
-from test_names import keras_of  # noqa: E402
+import _arrays
+import numpy as np
+import scenario
+from _apis import APIS
+from _modes import as_gradient, modes_of, to_numpy
+from test_names import keras_of
 
-import kcompat  # noqa: E402
-from kcompat import state  # noqa: E402
+import kcompat
+from kcompat import state
 
 
 def clear_session():
@@ -245,7 +245,8 @@ def read(directory, name):
         if file.endswith(".npz"):
             source, api, kind, rule = file[: -len(".npz")].split("+")
             for onward in scenario.JOURNEYS[kind]:
-                files.setdefault((rule, onward), []).append((source, api, kind, os.path.join(directory, file)))
+                source_of = source, api, kind, os.path.join(directory, file)
+                files.setdefault((rule, onward), []).append(source_of)
     done = []
     for (rule, onward), sources in sorted(files.items()):
         for api in APIS:
