@@ -586,7 +586,7 @@ class StepAdapter(Adapter):
         for clip in clips:
             alone = clip.around(Overwritten())
             hyper = hyper_values(alone, scalars, xp)
-            if alone.needs_all:
+            if alone.prepared:  # around a rule that sees all gradients at once, it clips there
                 slots: List[Mapping[str, Any]] = [{} for _ in clipped]
                 clipped = list(alone.prepare(xp, clipped, clipped, slots, {}, hyper, xp.scalar(1.0))[0])
             else:
