@@ -402,7 +402,7 @@ class StepAdapter(Adapter):
                 if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        # What `prepare` made of one variable's gradient, or of all, may have read another variable or its slots.
+        # What `prepare` made of one variable's gradient, or of all, may have read another's value or slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
