@@ -366,15 +366,21 @@ class StepAdapter(Adapter):
 
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
-        ordered = self._must_order()
         known = [self._state_of(variable) for variable in variables]
+        writes = self._write_all(grads, variables, known)
+        return self._count(writes, global_step, self._must_order())
+
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
+        """Updates variables and slots, without counting the step. Returns the operations that write."""
+        ordered = self._must_order()
         with self._after(grads if ordered else ()):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
             with self._after([check for gradient in gradients for check in gradient.checks]):
-                writes = self._update_all(gradients, known, variables, scalars, step, ordered)
-                return self._count(writes, global_step, ordered)
+                return self._update_all(gradients, known, variables, scalars, step, ordered)
 
     def _update_all(
         self,
@@ -494,7 +500,7 @@ class StepAdapter(Adapter):
         """Runs the rule on one variable and writes the result. Returns the operations that write."""
         rows = gradient.rows
         values = self._settled(self._new_values(variable, known, gradient, hyper, step))
-        constraint = getattr(variable, "constraint", None)
+        constraint = getattr(known.variable, "constraint", None)
         with self._after([value for _, value in values] if ordered else ()):
             writes = []
             for target, value in values:

@@ -1,0 +1,176 @@
+"""A step under a distribution strategy of TensorFlow: gradients are summed over the replicas, once, and then
+every copy of the variables takes the same step, on the device where it is.
+
+The hosts' own optimizers update one variable after the other. Here each device takes its whole step at once,
+since a rule may look at all gradients, and sees the summed ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Sequence, Tuple
+
+import tensorflow as tf
+
+from ..errors import DistributionError
+from .base import VariableState
+from .step import StepAdapter
+
+
+class _Copies(NamedTuple):
+    """What one device has of a step: gradients, variables and the states that hold its copies of the slots."""
+
+    grads: List[Any]
+    variables: List[Any]
+    known: List[VariableState]
+
+
+class DistributedStepAdapter(StepAdapter):
+    """The step of several replicas, for the adapters on TensorFlow."""
+
+    @staticmethod
+    def _has_strategy() -> bool:
+        """Whether a strategy other than the default one, which is none, is in force."""
+        has = getattr(tf.distribute, "has_strategy", None)  # not in TensorFlow 1.13's public API
+        return bool(has is not None and has())
+
+    def _check_distribution(self, aggregate: bool) -> None:
+        """Raises DistributionError if no step can be taken here, before anything is created."""
+        if not self._has_strategy():
+            return
+        where, strategy = type(self).__name__, tf.distribute.get_strategy()
+        if tf.distribute.get_replica_context() is None:
+            raise DistributionError(
+                "{0}.apply_gradients() was called in the cross-replica context of a {1}, where there are "
+                "only all replicas' gradients together. Call it in the function that strategy.run() "
+                "(experimental_run_v2 up to TensorFlow 2.1) calls on each replica.".format(
+                    where, type(strategy).__name__
+                )
+            )
+        if not aggregate and not _mirrors(strategy):
+            raise DistributionError(
+                "{}.apply_gradients(): under a {} gradients are summed where the variable is, and can't be "
+                "left as they are. Leave experimental_aggregate_gradients and skip_gradients_aggregation "
+                "out.".format(where, type(strategy).__name__)
+            )
+        if not getattr(strategy.extended, "_use_merge_call", lambda: True)():
+            raise DistributionError(
+                "{0}.apply_gradients(): a {1} that compiles the whole step with XLA, or runs on TPUs, gives "
+                "optimizers no context of all replicas. Compile the computation of the gradients alone, and "
+                "call apply_gradients() outside of what is compiled.".format(where, type(strategy).__name__)
+            )
+
+    def _apply_distributed(
+        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
+    ) -> Any:
+        """One step of all replicas, called by each of them. Returns the operation to run in a graph."""
+        known = [self._state_of(variable) for variable in variables]
+
+        def step(strategy: Any, grads: Sequence[Any]) -> Any:
+            return self._step_of_replicas(strategy, grads, known, aggregate, global_step)
+
+        # Of the functions that the replicas give, the first one's is called, with the gradients of all.
+        return tf.distribute.get_replica_context().merge_call(step, args=(list(grads),))
+
+    def _step_of_replicas(
+        self,
+        strategy: Any,
+        grads: Sequence[Any],
+        known: Sequence[VariableState],
+        aggregate: bool,
+        global_step: Any,
+    ) -> Any:
+        """In the cross-replica context: sums the gradients, and takes the step on every device."""
+        ordered = self._must_order()
+        natives = [self._native(each.variable) for each in known]
+        if aggregate:
+            pairs = list(zip(grads, natives))
+            grads = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
+        copies = self._copies(strategy, grads, natives, known)
+        if not _mirrors(strategy):
+            writes = self._write_all(*copies[0])
+        else:
+            writes = self._write_on_devices(strategy, natives[0], copies)
+        for each, first in zip(known, copies[0].known):
+            each.checked = first.checked
+        return self._count(writes, global_step, ordered)
+
+    def _copies(
+        self, strategy: Any, grads: Sequence[Any], natives: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[_Copies]:
+        """What each device has of gradients, variables and slots."""
+
+        def on_devices(value: Any) -> Tuple[Any, ...]:
+            local: Tuple[Any, ...] = _local_results(strategy, value)
+            return local
+
+        each_grad = [on_devices(grad) for grad in grads]
+        each_variable = [on_devices(native) for native in natives]
+        each_slots = [
+            {name: on_devices(self._native(slot)) for name, slot in each.slots.items()} for each in known
+        ]
+        made = []
+        for i in range(len(each_variable[0])):
+            here = _Copies([], [variable[i] for variable in each_variable], [])
+            for grad, slots, variable, each in zip(each_grad, each_slots, here.variables, known):
+                here.grads.append(_at(grad, i))
+                # A constraint is known to Keras 3's own variable, or to each of the copies.
+                owner = variable if self._native(each.variable) is each.variable else each.variable
+                local = VariableState(owner, each.name, each.shape, each.rule, each.xp)
+                local.slots = {name: _at(slot, i) for name, slot in slots.items()}
+                local.checked, local.way = each.checked, self._way_of(each)
+                here.known.append(local)
+            made.append(here)
+        return made
+
+    def _write_on_devices(self, strategy: Any, anchor: Any, copies: Sequence[_Copies]) -> List[Any]:
+        """The step on every device, in the order in which the strategy updates a variable's copies."""
+        remaining = iter(copies)
+
+        def update(_: Any) -> Any:
+            # The context is that of one device: what else is read and written here, such as the learning
+            # rate, is its copy.
+            writes = self._write_all(*next(remaining))
+            return tf.zeros(()) if tf.executing_eagerly() else self._together(writes)
+
+        return list(strategy.extended.update(anchor, update, group=False))
+
+    def _strategy_of(self, known: VariableState) -> Any:
+        """The strategy in whose scope a variable was made, or None for the default one, which is none."""
+        native = self._native(known.variable)
+        strategy = getattr(native, "distribute_strategy", None) or getattr(native, "_distribute_strategy", None)
+        return None if strategy is None or _is_default(strategy) else strategy
+
+    def _beside(self, variable: Any) -> ContextManager[Any]:
+        """What updates a variable runs where it is, if a strategy keeps variables away from the replicas."""
+        if not self._has_strategy() or _mirrors(tf.distribute.get_strategy()):
+            return contextlib.ExitStack()
+        return tf.compat.v1.colocate_with(self._native(variable))
+
+    def _update(self, variable: Any, *args: Any, **kwargs: Any) -> List[Any]:
+        with self._beside(variable):
+            return super()._update(variable, *args, **kwargs)
+
+
+def _mirrors(strategy: Any) -> bool:
+    """Whether a strategy keeps a copy of each variable on every device (or has only one)."""
+    names = [cls.__name__ for cls in type(strategy).__mro__]
+    return not any("ParameterServer" in name or "CentralStorage" in name for name in names)
+
+
+def _is_default(strategy: Any) -> bool:
+    """Whether this is what TensorFlow has in force where the program has chosen none."""
+    return "Default" in type(strategy.extended).__name__
+
+
+def _local_results(strategy: Any, value: Any) -> Any:
+    """A value of all replicas as a tuple of those in this process."""
+    results: Callable[[Any], Any] = getattr(strategy, "experimental_local_results", None) or strategy.unwrap
+    return results(value)
+
+
+def _at(values: Tuple[Any, ...], i: int) -> Any:
+    """One device's part of a value, or the whole value if it is not there several times."""
+    return values[i] if len(values) > 1 else values[0]
+
+
