@@ -8,17 +8,20 @@ since a rule may look at all gradients, and sees the summed ones.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, ContextManager, List, NamedTuple, Sequence, Tuple
 
 import tensorflow as tf
 
 from ..errors import DistributionError
 from .base import VariableState
 from .step import StepAdapter
+from .uninterrupted import Uninterrupted
+
+_RUN = "strategy.run() (experimental_run_v2 up to TensorFlow 2.1) calls on each replica"
 
 
 class _Copies(NamedTuple):
-    """What one device has of a step: gradients, variables and the states that hold its copies of the slots."""
+    """What one device has of a step: gradients, variables, and states with its copies of the slots."""
 
     grads: List[Any]
     variables: List[Any]
@@ -34,30 +37,47 @@ class DistributedStepAdapter(StepAdapter):
         has = getattr(tf.distribute, "has_strategy", None)  # not in TensorFlow 1.13's public API
         return bool(has is not None and has())
 
-    def _check_distribution(self, aggregate: bool) -> None:
-        """Raises DistributionError if no step can be taken here, before anything is created."""
+    def _check_distribution(self, variable: Any, aggregate: bool) -> None:
+        """Raises DistributionError if no step can be taken here, before anything is created.
+
+        Args:
+            variable: one of the variables, if the optimizer knows it.
+            aggregate: whether gradients are to be summed over the replicas.
+        """
+        known = self._kc.variables.get(self._variable_key(variable))
+        where, strategy = type(self).__name__, tf.distribute.get_strategy()
+        theirs = None if known is None else self._strategy_of(known)
+        if theirs is not (strategy if self._has_strategy() else None) and known is not None:
+            raise DistributionError(
+                "{}.apply_gradients(): the variable {!r} was made in the scope of {}, and the step is taken "
+                "in that of {}. Take it {}.".format(
+                    where,
+                    known.name,
+                    _named(theirs),
+                    _named(strategy if self._has_strategy() else None),
+                    "outside of every scope" if theirs is None else "in the function that {}".format(_RUN),
+                )
+            )
         if not self._has_strategy():
             return
-        where, strategy = type(self).__name__, tf.distribute.get_strategy()
         if tf.distribute.get_replica_context() is None:
             raise DistributionError(
-                "{0}.apply_gradients() was called in the cross-replica context of a {1}, where there are "
-                "only all replicas' gradients together. Call it in the function that strategy.run() "
-                "(experimental_run_v2 up to TensorFlow 2.1) calls on each replica.".format(
-                    where, type(strategy).__name__
+                "{}.apply_gradients() was called in the cross-replica context of {}, where there are only "
+                "all replicas' gradients together. Call it in the function that {}.".format(
+                    where, _named(strategy), _RUN
                 )
             )
         if not aggregate and not _mirrors(strategy):
             raise DistributionError(
-                "{}.apply_gradients(): under a {} gradients are summed where the variable is, and can't be "
+                "{}.apply_gradients(): under {} gradients are summed where the variable is, and can't be "
                 "left as they are. Leave experimental_aggregate_gradients and skip_gradients_aggregation "
-                "out.".format(where, type(strategy).__name__)
+                "out.".format(where, _named(strategy))
             )
         if not getattr(strategy.extended, "_use_merge_call", lambda: True)():
             raise DistributionError(
-                "{0}.apply_gradients(): a {1} that compiles the whole step with XLA, or runs on TPUs, gives "
-                "optimizers no context of all replicas. Compile the computation of the gradients alone, and "
-                "call apply_gradients() outside of what is compiled.".format(where, type(strategy).__name__)
+                "{}.apply_gradients(): {}, where it compiles the whole step with XLA, or runs on TPUs, "
+                "has no context of all replicas. Compile the computation of the gradients alone, and call "
+                "apply_gradients() outside of what is compiled.".format(where, _named(strategy))
             )
 
     def _apply_distributed(
@@ -81,19 +101,19 @@ class DistributedStepAdapter(StepAdapter):
         global_step: Any,
     ) -> Any:
         """In the cross-replica context: sums the gradients, and takes the step on every device."""
-        ordered = self._must_order()
         natives = [self._native(each.variable) for each in known]
         if aggregate:
             pairs = list(zip(grads, natives))
             grads = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
         copies = self._copies(strategy, grads, natives, known)
-        if not _mirrors(strategy):
-            writes = self._write_all(*copies[0])
-        else:
-            writes = self._write_on_devices(strategy, natives[0], copies)
-        for each, first in zip(known, copies[0].known):
-            each.checked = first.checked
-        return self._count(writes, global_step, ordered)
+        with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
+            if not _mirrors(strategy):
+                writes = self._write_all(*copies[0])
+            else:
+                writes = self._write_on_devices(strategy, natives[0], copies)
+            for each, first in zip(known, copies[0].known):
+                each.checked = first.checked
+            return self._count(writes, global_step, self._must_order())
 
     def _copies(
         self, strategy: Any, grads: Sequence[Any], natives: Sequence[Any], known: Sequence[VariableState]
@@ -118,6 +138,7 @@ class DistributedStepAdapter(StepAdapter):
                 owner = variable if self._native(each.variable) is each.variable else each.variable
                 local = VariableState(owner, each.name, each.shape, each.rule, each.xp)
                 local.slots = {name: _at(slot, i) for name, slot in slots.items()}
+                local.unset = each.unset
                 local.checked, local.way = each.checked, self._way_of(each)
                 here.known.append(local)
             made.append(here)
@@ -138,8 +159,16 @@ class DistributedStepAdapter(StepAdapter):
     def _strategy_of(self, known: VariableState) -> Any:
         """The strategy in whose scope a variable was made, or None for the default one, which is none."""
         native = self._native(known.variable)
-        strategy = getattr(native, "distribute_strategy", None) or getattr(native, "_distribute_strategy", None)
+        names = "distribute_strategy", "_distribute_strategy"
+        strategy = next((getattr(native, name) for name in names if getattr(native, name, None)), None)
         return None if strategy is None or _is_default(strategy) else strategy
+
+    def _one_copy(self, variable: Any) -> Any:
+        """TensorFlow's variable; of one that several devices have copies of, the first."""
+        native = self._native(variable)
+        if not self._has_strategy():
+            return native
+        return _local_results(tf.distribute.get_strategy(), native)[0]
 
     def _beside(self, variable: Any) -> ContextManager[Any]:
         """What updates a variable runs where it is, if a strategy keeps variables away from the replicas."""
@@ -156,6 +185,11 @@ def _mirrors(strategy: Any) -> bool:
     """Whether a strategy keeps a copy of each variable on every device (or has only one)."""
     names = [cls.__name__ for cls in type(strategy).__mro__]
     return not any("ParameterServer" in name or "CentralStorage" in name for name in names)
+
+
+def _named(strategy: Any) -> str:
+    """A strategy in an error message."""
+    return "no strategy" if strategy is None else "a " + type(strategy).__name__
 
 
 def _is_default(strategy: Any) -> bool:

@@ -19,6 +19,7 @@ from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
 from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, the_rule
+from .uninterrupted import Uninterrupted
 
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
 # 0.999 is 1, and a second moment that is kept in it freezes.
@@ -367,8 +368,9 @@ class StepAdapter(Adapter):
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
         known = [self._state_of(variable) for variable in variables]
-        writes = self._write_all(grads, variables, known)
-        return self._count(writes, global_step, self._must_order())
+        with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
+            writes = self._write_all(grads, variables, known)
+            return self._count(writes, global_step, self._must_order())
 
     def _write_all(
         self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]

@@ -22,7 +22,6 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
-from ..rule import hyper_values
 from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
@@ -94,13 +93,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
         strategy = tf.distribute.get_strategy()
+        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
         made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
         if made_here is not None and not made_here(self._native(variable)):
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
-                "the optimizer is built; expected one of {}.".format(
-                    name, type(strategy).__name__ if self._has_strategy() else "no strategy"
-                )
+                "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
+                "strategy.scope().".format(name, named)
             )
 
     # Arrays.
@@ -191,16 +190,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
-        native = self._native(variable)
+        native = self._one_copy(variable)
         return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
 
-    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
         if self._kc.unset:
-            for variable in variables:
-                known = self._state_of(variable)
-                if known.unset is not None:
-                    self._set_slots(known)
-        return super()._run(grads, variables, global_step)
+            for each in known:
+                if each.unset is not None:
+                    self._set_slots(each)
+        return super()._write_all(grads, variables, known)
 
     def _set_slots(self, known: VariableState) -> None:
         """Gives slots that start from the parameter their initial values, once that has one."""
@@ -473,7 +473,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
                     type(self).__name__, in_words(global_step)
                 )
             )
-        self._check_distribution(aggregate)
+        self._check_distribution(variables[0], aggregate)
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables

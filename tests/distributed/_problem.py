@@ -8,14 +8,16 @@ import numpy as np
 import kcompat
 from kcompat import rules, transforms
 
-BATCH = 8
+# Can be divided by 2, 3 and 4.
+BATCH = 12
 STEPS = 4
 
 
 def start():
     """Starting values of an embedding, whose gradient is sparse, of a matrix and of a vector."""
     random = np.random.RandomState(3)
-    return [random.randn(7, 3).astype("float32"), random.randn(3, 2).astype("float32"), np.zeros(2, "float32")]
+    arrays = random.randn(7, 3), random.randn(3, 2), np.zeros(2)
+    return [array.astype("float32") for array in arrays]
 
 
 def batches(steps=STEPS):
@@ -36,11 +38,13 @@ def _lookahead():
 
 
 CASES = {
+    "sum": lambda: (rules.SGD(0.01), {}),
     "momentum": lambda: (rules.SGD(0.05, momentum=0.9), {}),
     "adam": lambda: (_adam(), {}),
     "global_clipnorm": lambda: (_adam(), {"global_clipnorm": 0.5}),
     "clipnorm": lambda: (rules.SGD(0.1), {"clipnorm": 0.5}),
     "ema": lambda: (_adam(), {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 2}),
+    "averages": lambda: (_adam(), {"use_ema": True, "ema_momentum": 0.9}),
     "accumulation": lambda: (_adam(), {"gradient_accumulation_steps": 2}),
     "lookahead": lambda: (_lookahead(), {}),
     "weight_decay": lambda: (rules.AdamW(0.05, weight_decay=0.1, epsilon=1e-2), {}),

@@ -50,9 +50,10 @@ class Process:
         """The exit status, when it has ended. After `limit` seconds it is killed, and this raises."""
         try:
             return self._process.wait(limit)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
             self.kill()
-            raise AssertionError("{} took longer than {} s\n{}".format(self.command, limit, self.said()))
+            text = "{} took longer than {} s\n{}".format(self.command, limit, self.said())
+            raise AssertionError(text) from error
 
     def is_running(self):
         return self._process.poll() is None

@@ -1,7 +1,8 @@
-"""Trains under a strategy of one process, and compares with training on one device.
+"""Trains under a strategy of TensorFlow, and compares with training on one device.
 
-python mirrored.py STRATEGY API LOOP [CASE ...]; STRATEGY is mirrored2, mirrored4, one, central, and LOOP is
-function, eager, graph or fit.
+python tensorflow_strategies.py STRATEGY API LOOP [CASE ...]; STRATEGY is mirrored2, mirrored4, one, central,
+workers (one of several processes, which TF_CONFIG tells about) or servers (its parameter servers and workers
+are in this process), and LOOP is function, eager or fit.
 """
 
 import contextlib
@@ -32,6 +33,9 @@ def make_strategy(name):
         return tf.distribute.MirroredStrategy(devices)
     if name == "one":
         return tf.distribute.OneDeviceStrategy(devices[1])
+    if name == "workers":
+        make = getattr(tf.distribute, "MultiWorkerMirroredStrategy", None)
+        return (make or tf.distribute.experimental.MultiWorkerMirroredStrategy)()
     assert name == "central", name
     return tf.distribute.experimental.CentralStorageStrategy(devices[:2], devices[0])
 
@@ -75,20 +79,19 @@ def slots_of(optimizer, variables):
     return found
 
 
-def shares(strategy, count):
+def shares(strategy):
     """The global batches as each replica has them: (rows, targets) of all replicas, batch by batch."""
-    for rows, targets in _problem.batches():
-        parts = list(zip(np.split(rows, count), np.split(targets, count)))
+    count = strategy.num_replicas_in_sync
 
-        def part(context, i, parts=parts):
-            return tf.constant(parts[context.replica_id_in_sync_group][i])
+    def of_worker(context):
+        rows, targets = zip(*_problem.batches())
+        data = np.concatenate(rows), np.concatenate(targets)
+        shards = tf.data.Dataset.from_tensor_slices(data).batch(_problem.BATCH // count)
+        return shards.shard(context.num_input_pipelines, context.input_pipeline_id)
 
-        if hasattr(strategy, "experimental_distribute_values_from_function"):
-            make = strategy.experimental_distribute_values_from_function
-            yield tuple(make(functools.partial(part, i=i)) for i in (0, 1))
-        else:
-            dataset = tf.data.Dataset.from_tensor_slices((rows, targets)).batch(len(rows))
-            yield next(iter(strategy.experimental_distribute_dataset(dataset)))
+    names = "distribute_datasets_from_function", "experimental_distribute_datasets_from_function"
+    distribute = next(getattr(strategy, name) for name in names if hasattr(strategy, name))
+    return distribute(of_worker)
 
 
 def train(optimizer, variables, rows, targets):
@@ -116,7 +119,6 @@ def void(_):
 def loop(strategy, case, api, eager=False, outside=False):
     """Trains with a loop of one's own."""
     expected, expected_slots, done = alone(case, api)
-    count = strategy.num_replicas_in_sync
     optimizer = _problem.optimizer(case, api) if outside else None
     with strategy.scope():
         variables = make_variables(api)
@@ -128,7 +130,7 @@ def loop(strategy, case, api, eager=False, outside=False):
         )
 
     step = step if eager else tf.function(step)
-    for rows, targets in shares(strategy, count):
+    for rows, targets in shares(strategy):
         step(rows, targets)
     assert steps_done(optimizer) == done
     assert_same(values(variables), expected, "values")
@@ -136,14 +138,20 @@ def loop(strategy, case, api, eager=False, outside=False):
     slots = slots_of(optimizer, variables)
     for key, slot in slots.items():
         check_copies(strategy, [slot], [expected_slots[key]])
-        of = native(variables[key[0]])
-        assert type(slot) is type(of), (key, type(slot), type(of))
-        assert [each.device for each in local(strategy, slot)] == [each.device for each in local(strategy, of)]
+        check_place(strategy, slot, native(variables[key[0]]))
     assert {line.path for line in optimizer.plan()} == {"rule"}
 
 
 def local(strategy, variable):
     return strategy.experimental_local_results(variable)
+
+
+def check_place(strategy, slot, variable):
+    """A slot is mirrored as its variable is, and where that is."""
+    kinds = [type(each).__name__ for each in (slot, variable)]
+    assert len({"Mirrored" in kind for kind in kinds}) == 1, kinds
+    of_slot, of_variable = local(strategy, slot), local(strategy, variable)
+    assert [each.device for each in of_slot] == [each.device for each in of_variable]
 
 
 def check_copies(strategy, variables, expected):
@@ -153,13 +161,62 @@ def check_copies(strategy, variables, expected):
             assert_same([each.numpy()], [want], each.name)
 
 
+def make_model(keras):
+    table, kernel, bias = _problem.start()
+    rows = keras.layers.Input((1,), dtype="int32")
+    vectors = keras.layers.Flatten()(keras.layers.Embedding(*table.shape)(rows))
+    model = keras.models.Model(rows, keras.layers.Dense(kernel.shape[1])(vectors))
+    model.set_weights([table, kernel, bias])
+    return model
+
+
+def trained_by_fit(case, api, keras, outside=None):
+    """A model after `fit`, and its optimizer."""
+    model = make_model(keras)
+    optimizer = outside or _problem.optimizer(case, api)
+    model.compile(optimizer=optimizer, loss="mse")
+    rows, targets = zip(*_problem.batches())
+    data = np.concatenate(rows)[:, None], np.concatenate(targets)
+    model.fit(*data, batch_size=_problem.BATCH, epochs=1, shuffle=False, verbose=0)
+    return model, optimizer
+
+
+def fit(strategy, case, api, outside=False):
+    """Trains by Keras' `fit`."""
+    keras = keras_of(api)
+    expected, alone = trained_by_fit(case, api, keras)
+    optimizer = _problem.optimizer(case, api) if outside else None
+    with strategy.scope():
+        model, optimizer = trained_by_fit(case, api, keras, optimizer)
+    assert steps_done(optimizer) == steps_done(alone)
+    variables = [native(variable) for variable in model.trainable_variables]
+    check_copies(strategy, variables, expected.get_weights())
+    want = slots_of(alone, expected.trainable_variables)
+    for key, slot in slots_of(optimizer, model.trainable_variables).items():
+        check_copies(strategy, [slot], [want[key].numpy()])
+        check_place(strategy, slot, variables[key[0]])
+
+
+def keras_of(api):
+    """The Keras whose models take optimizers of an API."""
+    if api == "keras_3":
+        import keras
+
+        return keras
+    return tf.keras
+
+
 def main(name, api, how, cases):
-    logical_cpus(4)
+    if name != "workers":
+        logical_cpus(4)
     strategy = make_strategy(name)
     cases = cases or list(_problem.CASES)
     made = {}
     for case in cases:
-        made[case] = functools.partial(loop, strategy, case, api, eager=how == "eager")
+        if how == "fit":
+            made[case] = functools.partial(fit, strategy, case, api)
+        else:
+            made[case] = functools.partial(loop, strategy, case, api, eager=how == "eager")
     if how == "function":
         made["adam, made outside the scope"] = functools.partial(loop, strategy, "adam", api, outside=True)
     report(made)
