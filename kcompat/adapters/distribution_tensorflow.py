@@ -8,7 +8,7 @@ since a rule may look at all gradients, and sees the summed ones.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, ContextManager, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -18,6 +18,7 @@ from .step import StepAdapter
 from .uninterrupted import Uninterrupted
 
 _RUN = "strategy.run() (experimental_run_v2 up to TensorFlow 2.1) calls on each replica"
+_NONE = "no strategy"
 
 
 class _Copies(NamedTuple):
@@ -44,18 +45,18 @@ class DistributedStepAdapter(StepAdapter):
             variable: one of the variables, if the optimizer knows it.
             aggregate: whether gradients are to be summed over the replicas.
         """
-        known = self._kc.variables.get(self._variable_key(variable))
         where, strategy = type(self).__name__, tf.distribute.get_strategy()
-        theirs = None if known is None else self._strategy_of(known)
-        if theirs is not (strategy if self._has_strategy() else None) and known is not None:
+        known = self._kc.variables.get(self._variable_key(variable))
+        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # not in TensorFlow 1.13
+        if known is not None and made_here is not None and not made_here(self._native(known.variable)):
             raise DistributionError(
                 "{}.apply_gradients(): the variable {!r} was made in the scope of {}, and the step is taken "
                 "in that of {}. Take it {}.".format(
                     where,
                     known.name,
-                    _named(theirs),
-                    _named(strategy if self._has_strategy() else None),
-                    "outside of every scope" if theirs is None else "in the function that {}".format(_RUN),
+                    self._strategy_of(known) or _NONE,
+                    _named(strategy) if self._has_strategy() else _NONE,
+                    "in the function that " + _RUN if self._strategy_of(known) else "outside of every scope",
                 )
             )
         if not self._has_strategy():
@@ -156,12 +157,21 @@ class DistributedStepAdapter(StepAdapter):
 
         return list(strategy.extended.update(anchor, update, group=False))
 
-    def _strategy_of(self, known: VariableState) -> Any:
-        """The strategy in whose scope a variable was made, or None for the default one, which is none."""
+    def _strategy_of(self, known: VariableState) -> Optional[str]:
+        """In words, the strategy in whose scope a variable was made, or None for the default one."""
         native = self._native(known.variable)
         names = "distribute_strategy", "_distribute_strategy"
         strategy = next((getattr(native, name) for name in names if getattr(native, name, None)), None)
-        return None if strategy is None or _is_default(strategy) else strategy
+        if strategy is not None:
+            return None if "Default" in type(strategy.extended).__name__ else _named(strategy)
+        in_1_13 = type(native).__module__.endswith("distribute.values")
+        return "a distribution strategy" if in_1_13 else None
+
+    def _constraint_of(self, variable: Any) -> Any:
+        try:
+            return super()._constraint_of(variable)
+        except NotImplementedError:  # what stands around a variable of central storage, up to TensorFlow 2.0
+            return super()._constraint_of(variable.get())
 
     def _one_copy(self, variable: Any) -> Any:
         """TensorFlow's variable; of one that several devices have copies of, the first."""
@@ -189,12 +199,7 @@ def _mirrors(strategy: Any) -> bool:
 
 def _named(strategy: Any) -> str:
     """A strategy in an error message."""
-    return "no strategy" if strategy is None else "a " + type(strategy).__name__
-
-
-def _is_default(strategy: Any) -> bool:
-    """Whether this is what TensorFlow has in force where the program has chosen none."""
-    return "Default" in type(strategy.extended).__name__
+    return "a " + type(strategy).__name__
 
 
 def _local_results(strategy: Any, value: Any) -> Any:

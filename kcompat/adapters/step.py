@@ -113,6 +113,10 @@ class StepAdapter(Adapter):
         """What holds the value of a variable of the host: itself, or the framework's variable behind it."""
         return variable
 
+    def _constraint_of(self, variable: Any) -> Any:
+        """What maps a variable's new value to one that it may have, or None."""
+        return getattr(variable, "constraint", None)
+
     def _dtype_name(self, variable: Any) -> str:
         """A variable's dtype, such as "float32"."""
         raise NotImplementedError
@@ -502,7 +506,7 @@ class StepAdapter(Adapter):
         """Runs the rule on one variable and writes the result. Returns the operations that write."""
         rows = gradient.rows
         values = self._settled(self._new_values(variable, known, gradient, hyper, step))
-        constraint = getattr(known.variable, "constraint", None)
+        constraint = self._constraint_of(known.variable)
         with self._after([value for _, value in values] if ordered else ()):
             writes = []
             for target, value in values:

@@ -75,7 +75,8 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if unique is None or getattr(variable, "_in_graph_mode", False):
             if not hasattr(variable, "op"):
                 raise _NoVariableError(_no_variable(type(self).__name__, variable))
-            return variable.op.graph, variable.op.name
+            # Not its operation, which under a distribution strategy is another one in each replica.
+            return variable.graph, variable.name
         return unique
 
     @_no_autograph
@@ -521,8 +522,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
             return no_kernel(type(rule).__name__)
         strategy = self._strategy_of(known)
         if strategy is not None:
-            name = type(strategy).__name__
-            return the_rule("kernels are not used under a distribution strategy ({})".format(name))
+            return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
         native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")

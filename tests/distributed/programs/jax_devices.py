@@ -24,8 +24,8 @@ def distribution(name):
     mesh = keras.distribution.DeviceMesh((2, 2), ["batch", "model"], devices)
     layouts = keras.distribution.LayoutMap(mesh)
     # Patterns that optimizers' slots of other shapes match, too.
-    layouts["kernel"] = (None, "model")
-    layouts["bias"] = ("model",)
+    layouts[".*kernel.*"] = (None, "model")
+    layouts[".*bias.*"] = ("model",)
     try:
         return keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
     except TypeError:  # before Keras 3.5
@@ -33,7 +33,6 @@ def distribution(name):
 
 
 def model(dtype=None):
-    keras.utils.clear_session()
     inputs = keras.layers.Input((4,))
     hidden = keras.layers.Dense(8, activation="tanh", name="first", dtype=dtype)(inputs)
     made = keras.models.Model(inputs, keras.layers.Dense(2, name="second", dtype=dtype)(hidden))
