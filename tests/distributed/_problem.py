@@ -45,6 +45,7 @@ CASES = {
     "clipnorm": lambda: (rules.SGD(0.1), {"clipnorm": 0.5}),
     "ema": lambda: (_adam(), {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 2}),
     "averages": lambda: (_adam(), {"use_ema": True, "ema_momentum": 0.9}),
+    "everything": lambda: (_adam(), {"use_ema": True, "gradient_accumulation_steps": 2, "clipnorm": 1.0}),
     "accumulation": lambda: (_adam(), {"gradient_accumulation_steps": 2}),
     "lookahead": lambda: (_lookahead(), {}),
     "weight_decay": lambda: (rules.AdamW(0.05, weight_decay=0.1, epsilon=1e-2), {}),

@@ -1,6 +1,6 @@
-"""Interrupts training at random moments, and looks whether parameters, slots and step counter fit together.
+"""Interrupts training at random moments: parameters, slots and step counter must fit together.
 
-python interrupted.py API MODE RULE; the modes are those of the tests (eager, function, graph, graph_ref, jit).
+python interrupted.py API MODE RULE; MODE is one of the tests': eager, function, graph, graph_ref, jit.
 """
 
 import os

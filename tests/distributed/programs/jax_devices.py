@@ -44,8 +44,8 @@ def model(dtype=None):
 def data():
     random = np.random.RandomState(4)
     size = 10 ** random.uniform(-0.7, 0.5, (_problem.STEPS, 1, 1))
-    targets = random.randn(_problem.STEPS, _problem.BATCH, 2) * size
-    return random.randn(_problem.STEPS * _problem.BATCH, 4).astype("float32"), targets.reshape(-1, 2).astype("float32")
+    targets = (random.randn(_problem.STEPS, _problem.BATCH, 2) * size).reshape(-1, 2)
+    return random.randn(len(targets), 4).astype("float32"), targets.astype("float32")
 
 
 def by_fit(trained, optimizer):
