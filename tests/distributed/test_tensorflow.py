@@ -147,3 +147,24 @@ def test_mirrored_in_a_session(api):
 @pytest.mark.parametrize("api", [api for api in APIS if api == "optimizer_v2"])
 def test_mirrored_fit_in_a_graph(api):
     check(run("tensorflow_graph.py", api, "fit", "adam", "lazy", "shared"))
+
+
+estimated = pytest.mark.skipif(not hasattr(tf, "estimator"), reason="this release has no tf.estimator")
+
+
+@graph
+@estimated
+@pytest.mark.parametrize("how", ["mirrored", "resumed"])
+@pytest.mark.parametrize("api", [api for api in APIS if api == "tf1"])
+def test_train_and_evaluate(tmp_path, api, how):
+    check(run("estimator.py", how, tmp_path, *FEW))
+
+
+@graph
+@estimated
+@pytest.mark.parametrize("api", [api for api in APIS if api == "tf1"])
+def test_train_and_evaluate_in_a_cluster(tmp_path, api):
+    """A chief that trains and a parameter server that has the variables; the server never ends by itself."""
+    commands = cluster("estimator.py", ["cluster", tmp_path, "adam"], ps=1, chief=1)
+    with started(commands) as processes:
+        check(processes[1].result())
