@@ -159,6 +159,8 @@ class OptimizerState:
         # Names given to variables that have none of their own.
         self.names: Dict[Any, str] = {}
         self.shared: Dict[str, Any] = {}
+        # With gradient accumulation, the number of updates in each TensorFlow 1 graph.
+        self.updates: Dict[Any, Any] = {}
         self.excluded = Excluded()
         # Whether the order of `variables` is that of a list which held them all, and whether it is that of a
         # checkpoint.

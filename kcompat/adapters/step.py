@@ -414,14 +414,15 @@ class StepAdapter(Adapter):
                 if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        # What `prepare` made of one variable's gradient may have read another variable.
+        # What `prepare` made of one variable's gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
+        prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
             for variable, each, gradient, hyper in todo:
                 writes += self._update(variable, each, gradient, hyper, step, ordered)
-        for variable, value in shared_writes:
-            with self._after([value] if ordered else ()):
-                writes.append(self._write(variable, value))
+        # Every update reads the shared scalars as they were, or what was made of them.
+        with self._after([*prepared, *writes] if ordered and shared_writes else ()):
+            writes += [self._write(variable, value) for variable, value in shared_writes]
         return writes
 
     def _prepare_all(

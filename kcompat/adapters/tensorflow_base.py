@@ -646,6 +646,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
         if tf.executing_eagerly():
             return None
+        self._keep_updates()
         return tf.group(*[_operation(each) for each in [*writes, *counted] if each is not None])
 
     # One variable at a time: the host's own hooks, for wrappers that call them directly.
@@ -763,9 +764,19 @@ class TensorFlowAdapter(DistributedStepAdapter):
         steps = self.gradient_accumulation_steps
         if not steps:
             return counter
-        updates = tf.convert_to_tensor(self._native(counter)) // steps
+        native = self._native(counter)
+        if _in_v1_graph(native) and native.graph.finalized and native.graph in self._kc.updates:
+            return self._kc.updates[native.graph]
+        updates = tf.convert_to_tensor(native) // steps
         updates.read_value = lambda: updates  # Keras' TensorBoard takes `iterations` for a variable
         return updates
+
+    def _keep_updates(self) -> None:
+        """Makes `iterations` readable in a graph that a MonitoredTrainingSession is going to finalize."""
+        counter = self._native(self._iterations_variable())
+        if self.gradient_accumulation_steps and _in_v1_graph(counter):
+            with tf.init_scope():  # a loss scale takes the step inside a branch
+                self._kc.updates[counter.graph] = self._updates(counter)
 
     def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
         """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.
