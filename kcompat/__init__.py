@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .environment import detect
     from .errors import (
         ApiNotAvailableError,
+        DistributionError,
         GradientError,
         HyperparameterError,
         KcompatError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 # Public name -> the module that defines it.
 _WHERE = {
     "ApiNotAvailableError": ".errors",
+    "DistributionError": ".errors",
     "GradientError": ".errors",
     "Hyper": ".rule",
     "HyperparameterError": ".errors",
@@ -72,6 +74,7 @@ _SUBMODULES = (
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "Hyper",
     "HyperparameterError",
