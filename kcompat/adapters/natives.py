@@ -173,7 +173,7 @@ def rule_of(optimizer: Any, what: str, with_state: bool = False) -> Tuple[Update
 
 def is_native(optimizer: Any) -> bool:
     """Whether something is an optimizer of an API that is found here, of kcompat or of the host."""
-    return _api_of(optimizer) is not None
+    return api_of(optimizer) is not None
 
 
 def class_for_native(cls: type) -> Any:
