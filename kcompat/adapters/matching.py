@@ -32,7 +32,7 @@ class _Name:
 
     def __init__(self, name: str) -> None:
         self.parts = tuple(part for part in re.sub(r":\d+$", "", name).split("/") if part)
-        found = [re.match(r"(.*[^_\d])_(\d+)$", part) for part in self.parts]
+        found = [re.match(r"(.+)_(\d+)$", part) for part in self.parts]
         self.bare = tuple(match.group(1) if match else part for match, part in zip(found, self.parts))
         self.numbers = tuple(int(match.group(2)) if match else 0 for match in found)
 

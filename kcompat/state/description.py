@@ -231,11 +231,11 @@ class State:
             weights=self.weights and {name: np.asarray(array) for name, array in self.weights.items()},
         )
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, progress: Optional[Callable[[int, int], None]] = None) -> None:
         """Writes it to a file: see `kcompat.state.save`."""
         from .files import save
 
-        save(self, path)
+        save(self, path, progress)
 
     # Comparing it.
 
@@ -290,8 +290,8 @@ class State:
             in_bytes(self.nbytes),
         )
 
-    def __str__(self) -> str:
-        """A page about it: the rule, its hyperparameters, and a line for each variable."""
+    def summary(self) -> List[str]:
+        """What is true of all of it, in lines: the rule, its hyperparameters, how many variables."""
         lines = [
             "rule    {}".format(self.rule or "not known"),
             "step    {}".format("not known" if self.step is None else self.step),
@@ -304,6 +304,13 @@ class State:
             lines.append("note    {} is kept as {}".format(slot, meaning))
         for name, array in self.shared.items():
             lines.append("shared  {} {} {}".format(name, array.shape, array.dtype))
+        if self.weights is not None:
+            lines.append("with {} of the model's weights".format(len(self.weights)))
+        return lines
+
+    def __str__(self) -> str:
+        """A page about it: `summary`, and a line for each variable."""
+        lines = self.summary()
         width = max([len(key) for key in self.variables] + [0])
         for key, variable in self.variables.items():
             slots = []
@@ -315,14 +322,15 @@ class State:
                 key.ljust(width), variable.shape, variable.dtype, ", ".join(slots) or "no slots"
             )
             lines.append(said)
-        if self.weights is not None:
-            lines.append("with {} of the model's weights".format(len(self.weights)))
         return "\n".join(lines)
 
 
 def as_array(value: Any) -> Any:
     """A value as something with a shape and a dtype: itself if it is a `LazyArray` or array, or an array."""
-    return value if isinstance(value, LazyArray) else np.asarray(value)
+    if isinstance(value, LazyArray):
+        return value
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def in_bytes(count: float) -> str:

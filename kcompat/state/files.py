@@ -135,8 +135,13 @@ def _tensors(state: State) -> Dict[str, Any]:
 
 def _tensor_name(kind: str, key: str, name: str) -> str:
     if kind == "slot":
-        return "slots/{}/{}".format(key, name.replace("%", "%25").replace("/", "%2F"))
-    return "{}/{}".format("shared" if kind == "shared" else "weights", name)
+        return "slots/{}/{}".format(_escaped(key), _escaped(name).replace("/", "%2F"))
+    return "{}/{}".format("shared" if kind == "shared" else "weights", _escaped(name))
+
+
+def _escaped(name: str) -> str:
+    """A name without what a zip file does not keep in one."""
+    return re.sub(r"[%\\\x00-\x1f]", lambda match: "%{:02X}".format(ord(match.group())), name)
 
 
 def _described(state: State) -> str:
@@ -428,6 +433,10 @@ def _read_safetensors(source: _Source, progress: Progress) -> Tuple[Dict[str, La
     if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
         raise _foreign(path, "has no description of an optimizer's state")
     _check_version(path, metadata["version"])
+    text = metadata["checksum"].encode()
+    if not _CHECKSUM.fullmatch(text):
+        raise ValueError("the checksum")
+    source.check(_Where(8 + encoded.index(text), text), progress)
     entries: List[Tuple[str, Any]] = sorted(header.items(), key=lambda item: item[1]["data_offsets"])
     tensors, end = {}, 0
     for name, entry in entries:
@@ -436,10 +445,6 @@ def _read_safetensors(source: _Source, progress: Progress) -> Tuple[Dict[str, La
         tensors[name] = source.array(shape, dtype, offset)
     if 8 + length + end != source.size:
         raise _damaged(path, "it has {} bytes, and should have {}".format(source.size, 8 + length + end))
-    text = metadata["checksum"].encode()
-    if not _CHECKSUM.fullmatch(text):
-        raise ValueError("the checksum")
-    source.check(_Where(8 + encoded.index(text), text), progress)
     return tensors, metadata["description"]
 
 

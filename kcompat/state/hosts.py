@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 import numpy as np
 
 from .. import namespaces
-from ..adapters import optimizer_class
+from ..adapters import class_of
 from ..adapters.base import Adapter
 from ..adapters.natives import api_of, own_class, rule_of
 from ..contract import check_slots
@@ -20,7 +20,6 @@ from ..environment import host_classes
 from ..errors import HyperparameterError, KcompatError, StateError
 from ..rule import BASE_ARGUMENTS, UpdateRule, is_source, walk
 from ..rules import CATALOGUE
-from ..rules.sgd import SGD
 from ..schedules import Schedule, describe_schedule
 from ..transforms.arguments import with_base_arguments
 from . import slot_names
@@ -29,6 +28,15 @@ _PACKAGE = __name__.rpartition(".state.")[0]
 
 # Base arguments that say nothing about the state or the next step where they have these values.
 _OFF = {"ema_momentum": 0.99}
+
+
+class _Nothing(UpdateRule):
+    """A rule for adapters that only read and assign."""
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return param, {}
 
 
 class Slot(NamedTuple):
@@ -521,7 +529,9 @@ class Keras3View(KerasView):
         return self.optimizer._var_key(variable)
 
     def _counter(self) -> Any:
-        return getattr(self.optimizer, "_iterations", None) or self.optimizer.iterations
+        # Keras up to 3.5 has no other, and later ones divide by gradient_accumulation_steps.
+        found = getattr(self.optimizer, "_iterations", None)
+        return self.optimizer.iterations if found is None else found
 
     def _is_built(self) -> bool:
         return bool(self.optimizer.built)
@@ -635,12 +645,14 @@ def view_of(optimizer: Any, variables: Sequence[Any], what: str) -> View:
         rule, base = rule_of(optimizer, what, with_state=True)
     except KcompatError as error:
         raise StateError(str(error)) from error
+    except ImportError as error:  # a vendored copy with some rules only
+        raise StateError(
+            "{}: this copy of kcompat does not have the rule of {} ({}).".format(
+                what, type(optimizer).__name__, error
+            )
+        ) from error
     host = next(cls for _, cls in host_classes(api) if isinstance(optimizer, cls))
-    place = next(where for where, cls in host_classes(api) if cls is host).partition(".optimizers")[0]
-    try:
-        adapter_class = optimizer_class(SGD, api, host=place)
-    except KcompatError:
-        adapter_class = optimizer_class(SGD, api)
+    adapter_class = class_of(_Nothing, api, host, _Nothing.__name__)
     # Not constructed: it only reads and assigns variables of this host, and has none of its own.
     adapter = object.__new__(adapter_class)
     view = _VIEWS[api](optimizer, outer, adapter, rule, base)
