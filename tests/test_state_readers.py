@@ -296,7 +296,7 @@ def test_inside_a_loss_scale_optimizer(host, tmp_path):
     variables = made.trainable_variables
     made.compile(optimizer, "mse")
     natives.train(optimizer, variables)
-    inner = next(i for i in (getattr(optimizer, name, None) for name in ("inner_optimizer", "_optimizer")) if i)
+    inner = getattr(optimizer, "inner_optimizer", None) or optimizer._optimizer
     live = natives.slots_of(inner, "Adam", variables)
     path = write_checkpoint(made, optimizer, str(tmp_path / "checkpoint"))
     compare(state.read(path, rule="Adam"), live)
