@@ -723,7 +723,10 @@ def test_an_order_that_the_file_does_not_tell(tmp_path):
     made.save(path)
     with pytest.raises(StateError, match="does not tell whose they are"):
         state.read(path)
-    compare(state.read(path, variables=variables), natives.slots_of(optimizer, "Adam", variables))
+    read = state.read(path, variables=variables)
+    for variable, momentum in zip(read.variables.values(), optimizer._momentums):
+        np.testing.assert_array_equal(np.asarray(variable.slots["m"]), natives.value_of(momentum))
+    assert len(read.variables) == 4
 
 
 def test_variables_that_do_not_fit(tmp_path):
