@@ -45,10 +45,10 @@ def test_learns_in_numpy(name):
 
 @without_data
 @pytest.mark.skipif(bool(APIS), reason="what needs no API is tested in the environments that have none")
-@pytest.mark.parametrize("name", ["Adam", "Lion", "RMSprop", "SGD"])
+@pytest.mark.parametrize("name", ["Adagrad", "Adam", "Lion", "SGD"])
 def test_a_rule_that_takes_smaller_steps_misses_its_loss(name):
     rule = MAKER.rule_of(name)
-    losses, _ = MAKER.train(rule.replace(learning_rate=rule.learning_rate * 0.6))
+    losses, _ = MAKER.train(rule.replace(learning_rate=rule.learning_rate / 3))
     assert MAKER.last_epoch(losses) > MAKER.SETTINGS[name][1]
 
 
