@@ -405,8 +405,7 @@ class StepAdapter(Adapter):
         # What `prepare` made of one variable's gradient may have read another variable.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         with self._after(prepared if ordered else ()):
-            for variable, each, gradient, hyper in todo:
-                writes += self._update(variable, each, gradient, hyper, step, ordered)
+            writes += self._update_each(todo, step, ordered)
         for variable, value in shared_writes:
             with self._after([value] if ordered else ()):
                 writes.append(self._write(variable, value))
@@ -488,6 +487,12 @@ class StepAdapter(Adapter):
         values = [(variable, xp.unwrap(new_param))]
         return values + [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
 
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Updates variables: each given with its state, gradient and hyperparameters. Returns what writes."""
+        return [write for each in todo for write in self._update(*each, step, ordered)]
+
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
     ) -> List[Any]:
@@ -564,7 +569,7 @@ class StepAdapter(Adapter):
             hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
             gradient = self._gradient(grad, known, variable)
             with self._after(gradient.checks):
-                return self._update(variable, known, gradient, hyper, step, ordered)
+                return self._update_each([(variable, known, gradient, hyper)], step, ordered)
 
     # Gradients.
 
