@@ -32,7 +32,7 @@ LAYERS = [
     ("adapters",),
     ("transforms",),
     ("rules",),
-    ("rule", "contract"),
+    ("rule", "contract", "elementwise"),
     ("schedules",),
     ("namespaces",),
     ("environment",),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, Sequence, Tuple
 
 import torch
 
 from ..errors import GradientError
-from ..namespaces.array import weak_value
-from .base import VariableState
+from .base import VariableState, as_pairs
+from .groups_torch import Groups, Repeat, tensor
 from .keras_3_arrays import Keras3ArraysAdapter
 from .kernels import Chain, inside
-from .kernels_torch import Variables, blocks_of, kernel_of
+from .kernels_torch import blocks_of, fused_of
 from .plan import Way, the_rule
 from .step import Gradient
 
@@ -20,21 +20,6 @@ from .step import Gradient
 _in_scope: Callable[[], bool] = importlib.import_module(
     "keras.src.backend.common.stateless_scope"
 ).in_stateless_scope
-
-
-def _tensor(variable: Any) -> Any:
-    """A variable's memory: not its `value`, which is this with much around it, and rounded under autocast."""
-    return variable if isinstance(variable, torch.Tensor) else variable._value
-
-
-class _Group:
-    """What a kernel is given in one call: tensors of many variables, and what they have in common."""
-
-    def __init__(self, xp: Any, slots: Sequence[str], hyper: Any, step: Any) -> None:
-        self.xp = xp
-        self.variables = Variables([], [], {name: [] for name in slots})
-        self.hyper = hyper
-        self.step = step
 
 
 class Keras3TorchAdapter(Keras3ArraysAdapter):
@@ -45,7 +30,7 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     # Arrays.
 
     def _native(self, variable: Any) -> Any:
-        return super()._native(variable) if _in_scope() else _tensor(variable)
+        return super()._native(variable) if _in_scope() else tensor(variable)
 
     def _variable_name(self, variable: Any) -> str:
         if isinstance(variable, torch.Tensor):  # which has no name of its own
@@ -110,81 +95,50 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
         if any(tuple(slot.shape) != known.shape for slot in known.slots.values()):
             return the_rule("{} keeps slots of another shape".format(type(known.rule).__name__))
         chain = None if rule is known.rule else Chain(known.rule)
-        kernel = kernel_of(rule) if native.dtype == known.xp.compute_dtype else None
-        # Its arithmetic has been looked at on the CPU only.
-        if kernel is not None and native.device.type == "cpu" and set(kernel.slots) == set(names):
-            return Way("kernel torch." + kernel.name, "it computes " + type(rule).__name__, kernel, chain)
+        # Their arithmetic has been looked at on the CPU only.
+        fused = fused_of(rule) if native.device.type == "cpu" else None
+        if fused is not None and native.dtype == known.xp.compute_dtype and set(fused.slots) == set(names):
+            return Way(fused.name, "it computes " + type(rule).__name__, fused, chain)
         dtype = "float64" if known.xp.compute_dtype == torch.float64 else "float32"
         for whole, around in ((known.rule, None), (rule, chain)):
             blocks = blocks_of(whole, names, tuple(self._kc.shared), dtype)
             if blocks is not None:
                 why = "{} treats each element by itself".format(type(whole).__name__)
-                return Way("blocks", why, blocks, around)
+                return Way(blocks.name, why, blocks, around)
         return the_rule("{} looks at a variable as a whole".format(type(rule).__name__))
 
     def _update_each(
         self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
     ) -> List[Any]:
+        self._kc.repeat = None
         if _in_scope():  # nothing may be written in place
             return super()._update_each(todo, step, ordered)
-        rest = []
-        decayed: List[Tuple[Any, Any]] = []
-        groups: Dict[Any, _Group] = {}
-        for each in todo:
-            if not self._join(groups, decayed, step, *each):
-                rest.append(each)
-        for param, value in decayed:
-            param.copy_(value)
-        for (kernel, *_), group in groups.items():
-            kernel.run(group.xp, group.variables, group.hyper, group.step)
-        return super()._update_each(rest, step, ordered) if rest else []
+        groups, rest = Groups(step), []
+        for i, (variable, known, gradient, hyper) in enumerate(todo):
+            kernel = self._way_of(known).kernel if gradient.rows is None else None
+            if kernel is None or not groups.add(i, known, variable, gradient.array, hyper):
+                rest.append(todo[i])
+        done = groups.run()
+        if rest:
+            return super()._update_each(rest, step, ordered)
+        if groups.uniform and not self._kc.root.needs_all:
+            self._kc.repeat = Repeat([(variable, known.slots.values()) for variable, known, *_ in todo], done)
+        return []
 
-    def _join(
-        self,
-        groups: Dict[Any, _Group],
-        decayed: List[Tuple[Any, Any]],
-        step: Any,
-        variable: Any,
-        known: VariableState,
-        gradient: Gradient,
-        hyper: Any,
-    ) -> bool:
-        """Joins a variable to the group that its kernel is called with; False where its rule has to run.
+    def _apply(self, grads_and_vars: Iterable[Any], global_step: Any) -> None:
+        pairs = as_pairs(type(self).__name__, grads_and_vars)
+        repeat = self._kc.repeat
+        if repeat is None or _in_scope() or not repeat.fits(pairs) or not self._again(repeat, pairs):
+            super()._apply(pairs, global_step)
+        else:
+            self._count([], global_step, False)
 
-        Args:
-            groups: the groups so far.
-            decayed: parameters that transforms change before the step, with their new values; it is added to.
-            step: the step's number.
-            variable, known, gradient, hyper: what is to be updated.
-        """
-        way, xp, grad = self._way_of(known), known.xp, gradient.array
-        kernel = way.kernel
-        if kernel is None or gradient.rows is not None:
-            return False
-        param = _tensor(variable)
-        slots = [_tensor(known.slots[name]) for name in kernel.slots]
-        if not all(tensor.is_contiguous() for tensor in (param, *slots)):
-            return False
-        if way.chain is not None:
-            before = xp.wrap(param)
-            found = way.chain.run(xp, grad, before, hyper, xp.scalar(step))
-            if found is None:
-                known.way = the_rule("the transforms around it change more than what it is given")
-                return False
-            grad, after, hyper, step = found
-            if after is not before:
-                decayed.append((param, xp.unwrap(after)))
-            step = weak_value(step)
-        # Of one rule, hyperparameters are one object, unless a transform has made its own.
-        key = kernel, id(hyper), step, param.dtype, param.device
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = _Group(xp, kernel.slots, hyper, xp.scalar(step))
-        group.variables.params.append(param)
-        group.variables.grads.append(xp.unwrap(grad).contiguous())
-        for tensors, slot in zip(group.variables.slots.values(), slots):
-            tensors.append(slot)
-        return True
+    @torch.no_grad()
+    def _again(self, repeat: Repeat, pairs: Sequence[Tuple[Any, Any]]) -> bool:
+        """Takes a step that is like the one before; False, with nothing done, if it is not."""
+        done, step = self._steps_done()
+        scalars = self._scalars(repeat.namespaces(), done)
+        return repeat.run([grad for grad, _ in pairs], scalars, step)
 
     @torch.no_grad()
     def _swap(self, variables: Sequence[Tuple[Any, VariableState]], averaged: bool) -> Any:
@@ -213,7 +167,7 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
         xp = known.xp
         if grad.layout is torch.strided:
-            device = _tensor(variable).device
+            device = tensor(variable).device
             if grad.dtype != xp.compute_dtype or grad.device != device:
                 grad = grad.to(device, xp.compute_dtype)
             return Gradient(xp.wrap(grad.detach() if grad.requires_grad else grad), None)

@@ -11,6 +11,7 @@ import functools
 from typing import Any, Iterator, List, Mapping, NoReturn, Optional, Tuple
 
 from .. import rules
+from ..namespaces.array import Array
 from ..rule import UpdateRule
 from ..transforms.base import Transform
 
@@ -106,3 +107,42 @@ class Chain:
             return None
         finally:
             del calls[:]
+
+
+class Scaled:
+    """Stands for a parameter that is only multiplied by numbers, as weight decay does, before its step.
+
+    Attributes:
+        factor: what it has been multiplied by, a weak scalar; None if by nothing.
+    """
+
+    def __init__(self, factor: Any = None) -> None:
+        self.factor = factor
+
+    def __mul__(self, factor: Any) -> Scaled:
+        if type(factor) is not Array or factor._dtype is not None:
+            return NotImplemented
+        return Scaled(factor if self.factor is None else self.factor * factor)
+
+    __rmul__ = __mul__
+
+
+class _Untouched:
+    """Stands for a gradient that transforms hand on as it is."""
+
+
+def once_for_all(chain: Chain, xp: Any, hyper: Any, step: Any) -> Optional[Tuple[Any, Any, Any]]:
+    """What transforms around a rule do, if it is the same to every variable.
+
+    Returns:
+        (what each parameter is to be multiplied by or None, the rule's hyperparameters, the step); None if
+        the transforms look at gradients or parameters.
+    """
+    grad, param = _Untouched(), Scaled()
+    try:
+        found = chain.run(xp, grad, param, hyper, step)
+    except Exception:  # from whatever a transform does with these; with arrays it may work
+        return None
+    if found is None or found[0] is not grad or type(found[1]) is not Scaled:
+        return None
+    return found[1].factor, found[2], found[3]

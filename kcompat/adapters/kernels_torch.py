@@ -6,6 +6,7 @@ tried on a few numbers before its first use, and left alone if it does not give 
 
 from __future__ import annotations
 
+import math
 import weakref
 from types import MappingProxyType
 from typing import (
@@ -20,7 +21,6 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
-    Union,
 )
 
 import torch
@@ -49,25 +49,25 @@ class Variables(NamedTuple):
     grads: List[Any]
     slots: Dict[str, List[Any]]
 
+    def some(self, indices: Sequence[int]) -> Variables:
+        """Some of them."""
+        slots = {name: [tensors[i] for i in indices] for name, tensors in self.slots.items()}
+        return Variables([self.params[i] for i in indices], [self.grads[i] for i in indices], slots)
 
-class Kernel:
-    """A function of PyTorch's that takes a whole step of a rule.
+
+class Blocks:
+    """An elementwise rule, run on blocks of the elements of many variables.
 
     Attributes:
-        name: the function's, without "torch.".
-        slots: the names of the rule's slots.
-        step: takes it: `step(variables, hyper, t)`, with the rule's hyperparameters and the step's number.
-        same_dtype: whether parameters must have the dtype that the rule is computed in.
+        rule: the rule.
+        slots: the names of its slots.
     """
 
-    same_dtype = True
+    name = "blocks"
 
-    def __init__(
-        self, name: str, slots: Sequence[str], step: Callable[[Variables, Any, float], None]
-    ) -> None:
-        self.name = name
+    def __init__(self, rule: UpdateRule, slots: Sequence[str]) -> None:
+        self.rule = rule
         self.slots = tuple(slots)
-        self._step = step
 
     def run(self, xp: Any, variables: Variables, hyper: Any, step: Any) -> None:
         """One step of these variables.
@@ -78,7 +78,103 @@ class Kernel:
             hyper: the rule's hyperparameters.
             step: the step's number, a weak scalar.
         """
-        self._step(variables, hyper, float(weak_value(step)))
+        arrays = {_PARAM: variables.params, _GRAD: variables.grads, **variables.slots}
+        for block in _blocks([tensor.numel() for tensor in variables.params]):
+            if len(block) > 1:
+                self._run_block(xp, {k: [v[i] for i in block] for k, v in arrays.items()}, hyper, step)
+                continue
+            parts = {name: v[block[0]].view(-1).split(BLOCK) for name, v in arrays.items()}
+            for i in range(len(parts[_PARAM])):
+                self._run_block(xp, {name: [each[i]] for name, each in parts.items()}, hyper, step)
+
+    def _run_block(self, xp: Any, arrays: Mapping[str, List[Any]], hyper: Any, step: Any) -> None:
+        """One step of whole variables, or of a part of one."""
+        old = {name: xp.wrap(_joined(tensors).to(xp.compute_dtype)) for name, tensors in arrays.items()}
+        slots = MappingProxyType({name: old[name] for name in self.slots})
+        param, new = self.rule.update(xp, old[_GRAD], old[_PARAM], slots, hyper, step)
+        values = {_PARAM: xp.unwrap(param), **{name: xp.unwrap(new[name]) for name in self.slots}}
+        if len(arrays[_PARAM]) > 1:
+            for name, value in values.items():
+                torch._foreach_copy_(arrays[name], _unflatten_dense_tensors(value, arrays[name]))
+            return
+        # A new value may be the memory of another array, which is written before it.
+        memory = [tensor.untyped_storage().data_ptr() for (tensor,) in arrays.values()]
+        settled = {
+            name: value.clone() if value.untyped_storage().data_ptr() in memory else value
+            for name, value in values.items()
+        }
+        for name, value in settled.items():
+            arrays[name][0].copy_(value)
+
+
+# What no slot can be called.
+_PARAM, _GRAD = "the parameter", "the gradient"
+
+
+def _joined(tensors: Sequence[Any]) -> Any:
+    if len(tensors) == 1:
+        return tensors[0]
+    # Where there are no dimensions to take away, this is quicker.
+    return torch.cat(tensors) if all(t.dim() == 1 for t in tensors) else _flatten_dense_tensors(tensors)
+
+
+def _blocks(sizes: Sequence[int]) -> Iterator[List[int]]:
+    """The variables of each block of at most BLOCK elements; one that is larger is by itself."""
+    together: List[int] = []
+    free = BLOCK
+    for i, size in enumerate(sizes):
+        if size > free and together:
+            yield together
+            together, free = [], BLOCK
+        together.append(i)
+        free -= size
+    if together:
+        yield together
+
+
+class Kernel(NamedTuple):
+    """A function of PyTorch's that takes a whole step of a rule.
+
+    Attributes:
+        name: the function's, without "torch.".
+        slots: the names of the rule's slots.
+        step: takes it: `step(variables, hyper, t)`, with the rule's hyperparameters and the step's number.
+        finite: a slot that must be finite, as the function does something else than the rule where it is not.
+    """
+
+    name: str
+    slots: Tuple[str, ...]
+    step: Callable[[Variables, Any, float], None]
+    finite: str = ""
+
+
+class Fused(Blocks):
+    """A rule of which a kernel takes the step."""
+
+    def __init__(self, rule: UpdateRule, kernel: Kernel) -> None:
+        super().__init__(rule, kernel.slots)
+        self.kernel = kernel
+        self.name = "kernel torch." + kernel.name
+
+    def run(self, xp: Any, variables: Variables, hyper: Any, step: Any) -> None:
+        """One step of these variables; see `Blocks.run`."""
+        if self.kernel.finite:
+            finite, others = _by_finite(variables, variables.slots[self.kernel.finite])
+            if others.params:
+                super().run(xp, others, hyper, step)
+                variables = finite
+        if variables.params:
+            self.kernel.step(variables, hyper, float(weak_value(step)))
+
+
+def _by_finite(variables: Variables, tensors: Sequence[Any]) -> Tuple[Variables, Variables]:
+    """The variables for which these tensors are finite, and the others; some that are may be among these."""
+    finite: List[int] = []
+    for block in _blocks([tensor.numel() for tensor in tensors]):
+        if math.isfinite(torch.sum(_joined([tensors[i] for i in block]))):
+            finite += block
+    others = sorted(set(range(len(tensors))) - set(finite))
+    return variables.some(finite), variables.some(others)
 
 
 def _adam_by(function: Any, variables: Variables, hyper: Any, t: float, decay: float = 0.0) -> None:
@@ -153,8 +249,9 @@ def _by_velocity(variables: Variables, hyper: Any, times: float) -> None:
     torch._foreach_add_(variables.params, velocities, alpha=times)
 
 
-_ADAM = Kernel("_fused_adam_", ("m", "v"), _adam)
-_ADAMW = Kernel("_fused_adamw_", ("m", "v"), _adamw)
+# A second moment that has overflowed stays infinite there; in the rule it is a NaN from the next step on.
+_ADAM = Kernel("_fused_adam_", ("m", "v"), _adam, finite="v")
+_ADAMW = Kernel("_fused_adamw_", ("m", "v"), _adamw, finite="v")
 _SGD = Kernel("_fused_sgd_", (), _no_momentum)
 _MOMENTUM = Kernel("_fused_sgd_", ("m",), _momentum)
 _NESTEROV = Kernel("_fused_sgd_", ("m",), _nesterov)
@@ -174,7 +271,7 @@ _KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
 }
 
 
-def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
+def _kernel_of(rule: UpdateRule) -> Optional[Kernel]:
     """The kernel that takes the same step as a rule, or None."""
     name = catalogue_name(rule)
     kernel = _KERNELS[name](rule) if name in _KERNELS else None
@@ -201,95 +298,32 @@ def _agrees(kernel: Kernel, rule: UpdateRule, dtype: str) -> bool:
     grad, param, *old = (torch.linspace(0.5 + i, 1.5 + i, 37, dtype=xp.compute_dtype) for i in range(4))
     slots = dict(zip(kernel.slots, old))
     hyper = hyper_values(rule, trial_scalars(xp, rule), xp)
-    step = xp.scalar(3.0)
     wrapped = MappingProxyType({name: xp.wrap(value) for name, value in slots.items()})
-    wanted, new = rule.update(xp, xp.wrap(grad), xp.wrap(param), wrapped, hyper, step)
-    kernel.run(xp, Variables([param], [grad], {name: [value] for name, value in slots.items()}), hyper, step)
+    wanted, new = rule.update(xp, xp.wrap(grad), xp.wrap(param), wrapped, hyper, xp.scalar(3.0))
+    kernel.step(Variables([param], [grad], {name: [value] for name, value in slots.items()}), hyper, 3.0)
     rtol = 1e-6 if dtype == "float32" else 1e-12
     pairs = [(param, wanted)] + [(slots[name], new[name]) for name in kernel.slots]
     return all(torch.allclose(got, xp.unwrap(want), rtol=rtol, atol=0.0) for got, want in pairs)
 
 
-class Blocks:
-    """An elementwise rule, run on blocks of the elements of many variables.
-
-    Attributes:
-        rule: the rule.
-        slots: the names of its slots.
-    """
-
-    name = "blocks"
-    same_dtype = False
-
-    def __init__(self, rule: UpdateRule, slots: Sequence[str]) -> None:
-        self.rule = rule
-        self.slots = tuple(slots)
-
-    def run(self, xp: Any, variables: Variables, hyper: Any, step: Any) -> None:
-        """One step of these variables; see `Kernel.run`."""
-        arrays = {_PARAM: variables.params, _GRAD: variables.grads, **variables.slots}
-        for block in _blocks([tensor.numel() for tensor in variables.params]):
-            if isinstance(block, list):
-                self._run_joined(xp, {k: [v[i] for i in block] for k, v in arrays.items()}, hyper, step)
-                continue
-            flat = {name: tensors[block].view(-1) for name, tensors in arrays.items()}
-            for start in range(0, len(flat[_PARAM]), BLOCK):
-                part = {name: tensor[start : start + BLOCK] for name, tensor in flat.items()}
-                self._run_part(xp, part, hyper, step)
-
-    def _run_joined(self, xp: Any, arrays: Mapping[str, List[Any]], hyper: Any, step: Any) -> None:
-        joined = {name: _flatten_dense_tensors(tensors) for name, tensors in arrays.items()}
-        for name, value in self._new(xp, joined, hyper, step).items():
-            torch._foreach_copy_(arrays[name], _unflatten_dense_tensors(value, arrays[name]))
-
-    def _run_part(self, xp: Any, arrays: Mapping[str, Any], hyper: Any, step: Any) -> None:
-        values = self._new(xp, arrays, hyper, step)
-        memory = [array.untyped_storage().data_ptr() for array in arrays.values()]
-        # A new value may be the memory of another array, which is written before it.
-        settled = {
-            name: value.clone() if value.untyped_storage().data_ptr() in memory else value
-            for name, value in values.items()
-        }
-        for name, value in settled.items():
-            arrays[name].copy_(value)
-
-    def _new(self, xp: Any, arrays: Mapping[str, Any], hyper: Any, step: Any) -> Dict[str, Any]:
-        old = {name: xp.wrap(array.to(xp.compute_dtype)) for name, array in arrays.items()}
-        slots = MappingProxyType({name: old[name] for name in self.slots})
-        param, new = self.rule.update(xp, old[_GRAD], old[_PARAM], slots, hyper, step)
-        return {_PARAM: xp.unwrap(param), **{name: xp.unwrap(new[name]) for name in self.slots}}
+# By identity: rules that are equal may still differ in what a transform keeps of its variable. What is found
+# holds its rule, so that no other gets the id.
+_FOUND: MutableMapping[Any, Blocks] = weakref.WeakValueDictionary()
 
 
-# What no slot can be called.
-_PARAM, _GRAD = "the parameter", "the gradient"
-
-
-def _blocks(sizes: Sequence[int]) -> Iterator[Union[int, List[int]]]:
-    """The variables of each block of at most BLOCK elements, or one that is a block or more by itself."""
-    together: List[int] = []
-    free = BLOCK
-    for i, size in enumerate(sizes):
-        if size >= BLOCK:
-            yield i
-            continue
-        if size > free:
-            yield together
-            together, free = [], BLOCK
-        together.append(i)
-        free -= size
-    if together:
-        yield together
-
-
-# By identity: rules that are equal may still differ in what a transform keeps of its variable. The blocks
-# hold their rule, so that no other gets its id.
-_BLOCKS: MutableMapping[Any, Blocks] = weakref.WeakValueDictionary()
+def fused_of(rule: UpdateRule) -> Optional[Blocks]:
+    """What takes a rule's step by a kernel, or None. One object for all variables of the rule."""
+    found = _FOUND.get(id(rule))
+    kernel = None if found is not None else _kernel_of(rule)
+    if kernel is not None:
+        found = _FOUND[id(rule)] = Fused(rule, kernel)
+    return found
 
 
 def blocks_of(
     rule: UpdateRule, slots: Tuple[str, ...], shared: Tuple[str, ...], dtype: str
 ) -> Optional[Blocks]:
-    """Blocks of a rule, or None if it is not elementwise. One object for all variables of the rule.
+    """What takes a rule's step in blocks, or None if it is not elementwise. One object for all variables.
 
     Args:
         rule: the rule.
@@ -298,7 +332,7 @@ def blocks_of(
         dtype: the compute dtype.
     """
     key = id(rule), slots, shared, dtype
-    blocks = _BLOCKS.get(key)
-    if blocks is None and is_elementwise(rule, slots, shared, dtype):
-        blocks = _BLOCKS[key] = Blocks(rule, slots)
-    return blocks
+    found = _FOUND.get(key)
+    if found is None and is_elementwise(rule, slots, shared, dtype):
+        found = _FOUND[key] = Blocks(rule, slots)
+    return found
