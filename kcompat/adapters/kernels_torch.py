@@ -158,23 +158,22 @@ class Fused(Blocks):
 
     def run(self, xp: Any, variables: Variables, hyper: Any, step: Any) -> None:
         """One step of these variables; see `Blocks.run`."""
-        if self.kernel.finite:
-            finite, others = _by_finite(variables, variables.slots[self.kernel.finite])
-            if others.params:
-                super().run(xp, others, hyper, step)
-                variables = finite
+        others = _not_finite(variables.slots[self.kernel.finite]) if self.kernel.finite else []
+        if others:
+            super().run(xp, variables.some(others), hyper, step)
+            variables = variables.some(sorted(set(range(len(variables.params))) - set(others)))
         if variables.params:
             self.kernel.step(variables, hyper, float(weak_value(step)))
 
 
-def _by_finite(variables: Variables, tensors: Sequence[Any]) -> Tuple[Variables, Variables]:
-    """The variables for which these tensors are finite, and the others; some that are may be among these."""
-    finite: List[int] = []
-    for block in _blocks([tensor.numel() for tensor in tensors]):
-        if math.isfinite(torch.sum(_joined([tensors[i] for i in block]))):
-            finite += block
-    others = sorted(set(range(len(tensors))) - set(finite))
-    return variables.some(finite), variables.some(others)
+def _not_finite(tensors: Sequence[Any]) -> List[int]:
+    """Which tensors are not finite; some that are may be among them."""
+    return [
+        i
+        for block in _blocks([tensor.numel() for tensor in tensors])
+        if not math.isfinite(torch.sum(_joined([tensors[i] for i in block])))
+        for i in block
+    ]
 
 
 def _adam_by(function: Any, variables: Variables, hyper: Any, t: float, decay: float = 0.0) -> None:
