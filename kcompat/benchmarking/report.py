@@ -110,7 +110,7 @@ def rows(records: Sequence[Mapping[str, Any]]) -> List[Tuple[str, ...]]:
             each.get("against") or "",
         ]
         row += [number(each["value"]) + (" ms" if each["unit"] == "ms" else ""), spread, mark, *milliseconds]
-        table.append((*row, each.get("path") or ""))
+        table.append(tuple([*row, each.get("path") or ""]))
     return table
 
 
