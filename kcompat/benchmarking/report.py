@@ -92,25 +92,19 @@ HEAD = tuple("measure,api,cell,against,found,spread,target,ours ms,theirs ms,pat
 
 def rows(records: Sequence[Mapping[str, Any]]) -> List[Tuple[str, ...]]:
     """The table: a head, then a row for each record that has a target or is a ratio."""
-    table = [
-        ("measure", "api", "cell", "against", "found", "spread", "target", "ours ms", "theirs ms", "path")
-    ]
+    table: List[Tuple[str, ...]] = [HEAD]
     for each in records:
         if each.get("measure") == "scaling":
             continue
-        cell = [each["way"], each["size"], each["optimizer"], each.get("sparse") and "sparse=rows"]
+        parts = [each["way"], each["size"], each["optimizer"], each.get("sparse") and "sparse=rows"]
         spread = "{}-{}".format(number(each["low"]), number(each["high"])) if "low" in each else ""
         most = each.get("target")
         mark = "" if most is None else number(most) + ("" if each.get("met") else "  MISSED")
         milliseconds = [number(each[name]) if name in each else "" for name in ("ours_ms", "theirs_ms")]
-        row = [
-            each["measure"],
-            each["api"],
-            " ".join(part for part in cell if part),
-            each.get("against") or "",
-        ]
-        row += [number(each["value"]) + (" ms" if each["unit"] == "ms" else ""), spread, mark, *milliseconds]
-        table.append(tuple([*row, each.get("path") or ""]))
+        found = number(each["value"]) + (" ms" if each["unit"] == "ms" else "")
+        cell = " ".join(part for part in parts if part)
+        row = (each["measure"], each["api"], cell, each.get("against") or "", found, spread, mark)
+        table.append((*row, *milliseconds, each.get("path") or ""))
     return table
 
 
