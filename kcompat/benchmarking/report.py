@@ -243,5 +243,6 @@ def read(path: str) -> Dict[str, Any]:
 
 
 def command() -> str:
-    """The command line that this process was started with, as one would type it."""
-    return " ".join(["kcompat", *sys.argv[1:]])
+    """The command line that this process was started with, as one would type it elsewhere."""
+    words = [os.path.basename(word) if os.path.isabs(word) else word for word in sys.argv[1:]]
+    return " ".join(["kcompat", *words])
