@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "HyperparameterError",
     "HyperparameterTypeError",
@@ -51,6 +52,10 @@ class UnknownArgumentError(KcompatError, TypeError):
 
 class GradientError(KcompatError, ValueError):
     """The gradients do not fit: all None, a wrong shape, or no variable to go with."""
+
+
+class DistributionError(KcompatError, RuntimeError):
+    """The optimizer was called where a distribution strategy does not let it take a step."""
 
 
 class StateError(KcompatError, ValueError):

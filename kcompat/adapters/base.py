@@ -159,6 +159,8 @@ class OptimizerState:
         # Names given to variables that have none of their own.
         self.names: Dict[Any, str] = {}
         self.shared: Dict[str, Any] = {}
+        # With gradient accumulation, the number of updates in each TensorFlow 1 graph.
+        self.updates: Dict[Any, Any] = {}
         self.excluded = Excluded()
         # Whether the order of `variables` is that of a list which held them all, and whether it is that of a
         # checkpoint.
@@ -173,6 +175,8 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # On PyTorch, what takes the last step again.
+        self.repeat: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False
