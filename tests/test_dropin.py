@@ -354,3 +354,13 @@ def test_helpers_of_addons():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert addons.class_named("lamb") is addons.LAMB and addons.class_named("nothing") is None
+
+
+def test_helper_of_keras_adamw():
+    from kcompat.adamw import fill_dict_in_order
+
+    decays = {"a": 0, "b": 0}
+    assert fill_dict_in_order(decays, [0.5, (0.0, 0.25)]) is decays
+    assert decays == {"a": 0.5, "b": (0.0, 0.25)}
+    with pytest.raises(HyperparameterError, match="2 keys and 1 values"):
+        fill_dict_in_order(decays, [1])
