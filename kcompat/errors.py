@@ -12,6 +12,7 @@ __all__ = [
     "DistributionError",
     "GradientError",
     "HyperparameterError",
+    "HyperparameterTypeError",
     "KcompatError",
     "NotBuiltError",
     "RuleError",
@@ -39,6 +40,10 @@ class RuleError(KcompatError, TypeError):
 
 class HyperparameterError(KcompatError, ValueError):
     """A hyperparameter has a value that cannot be used, or cannot be set the way it was tried."""
+
+
+class HyperparameterTypeError(HyperparameterError, TypeError):
+    """A hyperparameter has a value of a type that cannot be used."""
 
 
 class UnknownArgumentError(KcompatError, TypeError):

@@ -215,12 +215,14 @@ class UpdateRule:
     told when the rule is constructed, by running it once on small NumPy arrays.
 
     Class attributes:
+        old_names: former names of hyperparameters -> their names; an optimizer takes these with a warning.
         sparse: what a sparse gradient means. "dense": every row of the parameter takes part, exactly as if
             the gradient were dense. "rows": only the rows present are read, updated and written. Duplicate
             indices are summed first in both.
     """
 
     sparse = "dense"
+    old_names: Mapping[str, str] = MappingProxyType({})
 
     #: Hyperparameters by name, in the order of the constructor's arguments.
     hypers: Mapping[str, Hyper] = MappingProxyType({})

@@ -414,7 +414,7 @@ class StepAdapter(Adapter):
                 if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        # What `prepare` made of one variable's gradient, or of all, may have read another variable or its slots.
+        # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
@@ -599,7 +599,7 @@ class StepAdapter(Adapter):
         for clip in clips:
             alone = clip.around(Overwritten())
             hyper = hyper_values(alone, scalars, xp)
-            if alone.needs_all:
+            if alone.prepared:  # around a rule that sees all gradients at once, it clips there
                 slots: List[Mapping[str, Any]] = [{} for _ in clipped]
                 clipped = list(alone.prepare(xp, clipped, clipped, slots, {}, hyper, xp.scalar(1.0))[0])
             else:
