@@ -83,7 +83,7 @@ def test_where_a_strategy_does_not_let_it(api):
         variable = make_variable(api, np.ones(3, "float32"), "v")
         optimizer = kcompat.optimizer(rules.Adam(0.1), api=api)
         pairs = [(tf.ones(3), variable)]
-        with pytest.raises(kcompat.DistributionError, match=r"cross-replica context of a Mirr.*strategy\.run"):
+        with pytest.raises(kcompat.DistributionError, match=r"cross-replica.* a Mirr.*strategy\.run"):
             optimizer.apply_gradients(pairs)
         optimizer.build([variable])
     with pytest.raises(kcompat.DistributionError, match="'v.*in the scope of a Mirr.*that of no strategy"):
