@@ -86,6 +86,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         with tf.init_scope():
             self._build(list(var_list))
 
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        if self._is_new_to(variables):
+            with tf.init_scope():
+                self._build(variables)
+
     _build = _no_autograph(StepAdapter._build)
 
     def _check_variable(self, variable: Any, name: str) -> None:
@@ -219,9 +224,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _initial_param(self, variable: Any) -> Any:
         """A variable's value, for initial values made of it: in a graph, also before it is initialized."""
-        variable = self._native(variable)
         if tf.executing_eagerly():
-            return variable.read_value()
+            return self._native(variable).read_value()
+        variable = self._one_copy(variable)
         if not hasattr(tf, "raw_ops"):  # TensorFlow 1.13
             return variable.initialized_value()
         # What initialized_value() was until 2.14, out of the operations that cond() had in TensorFlow 1: the
@@ -479,11 +484,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables
-        if self._is_new_to(to_build):
-            with tf.init_scope():
-                self._build(to_build)
         if self._has_strategy():
-            return self._apply_distributed(grads, variables, aggregate, global_step)
+            return self._apply_distributed(grads, variables, to_build, aggregate, global_step)
+        self._build_missing(to_build)
         with tf.name_scope(_scope(name or type(self).__name__)):
             return self._run(grads, variables, global_step)
 
