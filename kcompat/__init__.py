@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import addons as addons
     from . import environment as environment
     from . import errors as errors
+    from . import hooks as hooks
     from . import namespaces as namespaces
     from . import optimizers as optimizers
     from . import rules as rules
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .errors import (
         ApiNotAvailableError,
         GradientError,
+        HookError,
         HyperparameterError,
         KcompatError,
         NotBuiltError,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "ApiNotAvailableError": ".errors",
     "GradientError": ".errors",
+    "HookError": ".errors",
     "Hyper": ".rule",
     "HyperparameterError": ".errors",
     "KcompatError": ".errors",
@@ -60,6 +63,7 @@ _SUBMODULES = (
     "addons",
     "environment",
     "errors",
+    "hooks",
     "namespaces",
     "optimizers",
     "rules",
@@ -71,6 +75,7 @@ _SUBMODULES = (
 __all__ = [
     "ApiNotAvailableError",
     "GradientError",
+    "HookError",
     "Hyper",
     "HyperparameterError",
     "KcompatError",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiNotAvailableError",
     "GradientError",
+    "HookError",
     "HyperparameterError",
     "KcompatError",
     "NotBuiltError",
@@ -46,6 +47,10 @@ class UnknownArgumentError(KcompatError, TypeError):
 
 class GradientError(KcompatError, ValueError):
     """The gradients do not fit: all None, a wrong shape, or no variable to go with."""
+
+
+class HookError(KcompatError, NotImplementedError):
+    """A hook of an optimizer written for another API is missing, or can't be carried over to this one."""
 
 
 class StateError(KcompatError, ValueError):

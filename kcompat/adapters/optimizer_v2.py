@@ -168,7 +168,7 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         value = initial()
         weight = self.add_weight(
             name,
-            shape=[],
+            shape=value.shape,
             dtype=value.dtype,
             initializer=lambda shape=None, dtype=None, **_: initial(),
             trainable=False,
