@@ -47,7 +47,8 @@ def base_over(dialect: str, api: str, host: type) -> Any:
         check_backend(api)
         if is_home(dialect, api, host):
             native = importlib.import_module(".dialects.optimizer_v2_native", __package__).NativeOptimizerV2
-            _bases[key] = type(name, (native, host), {"__module__": __package__, "__doc__": native.__doc__})
+            namespace = {"__module__": __package__, "__doc__": native.__doc__}
+            _bases[key] = type(name, (native, host), namespace)
             return _bases[key]
         part = getattr(importlib.import_module(module, __package__), class_name)
         hooked = importlib.import_module(".hooked", __package__)
@@ -58,6 +59,7 @@ def base_over(dialect: str, api: str, host: type) -> Any:
         made.__doc__ = part.__doc__
         made.__module__ = __package__
         made._made = None  # every class is a subclass, made again by its configuration
+        made._kc_dialect = dialect
         _bases[key] = made
     return _bases[key]
 

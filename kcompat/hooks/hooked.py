@@ -8,15 +8,17 @@ TensorFlow's own variables.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 import tensorflow as tf
 
 from ..adapters.base import HyperState
+from ..adapters.saving import SavedState, SavedVariable
 from ..adapters.step import Overwritten
-from ..adapters.tensorflow_base import _no_autograph, _operation, v1
-from ..errors import HyperparameterError
+from ..adapters.tensorflow_base import _is_variable, _no_autograph, _operation, v1
+from ..errors import GradientError, HyperparameterError
 from ..rule import Hyper, UpdateRule
 
 _ANY_NUMBER = Hyper(0.0)
@@ -52,6 +54,8 @@ class Hooked:
 
     _kc: Any
     api: str
+    # Whether the gradients of the next step are summed over the replicas.
+    _kc_aggregate = True
 
     # What a dialect defines.
 
@@ -119,6 +123,50 @@ class Hooked:
         variable = hyper.exact if hyper.variable is None else hyper.variable
         return this._native(variable)
 
+    # What the adapter makes by methods of its host that a dialect has, too.
+
+    @contextlib.contextmanager
+    def _by_host(self) -> Iterator[None]:
+        before = self.__dict__.get("_kc_by_host", False)
+        self.__dict__["_kc_by_host"] = True
+        try:
+            yield
+        finally:
+            self.__dict__["_kc_by_host"] = before
+
+    def _is_host_asking(self) -> bool:
+        """Whether it is the host, or the adapter, that calls a method: it means the host's."""
+        return bool(self.__dict__.get("_kc_by_host") or not self._kc.ready)
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        with self._by_host():
+            return super()._create_slot(variable, name, initial, like)  # type: ignore[misc]
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        with self._by_host():
+            return super()._create_shared(name, initial)  # type: ignore[misc]
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        with self._by_host():
+            super()._create_host_variables(variables)  # type: ignore[misc]
+
+    def _host_built(self, variables: Sequence[Any]) -> None:
+        with self._by_host():
+            super()._host_built(variables)  # type: ignore[misc]
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        with self._by_host():
+            super()._source_changed(hyper)  # type: ignore[misc]
+
+    def _check_variable(self, variable: Any, name: str) -> None:
+        if tf.as_dtype(variable.dtype).name.endswith("_ref"):
+            raise GradientError(
+                "The variable {!r} is a reference variable of a TensorFlow 1 graph, which has no handle for "
+                "the operations that {} calls. Make it with use_resource=True, or call "
+                "tf.compat.v1.enable_resource_variables() first.".format(name, type(self).__name__)
+            )
+        super()._check_variable(variable, name)  # type: ignore[misc]
+
     # State.
 
     def _step_counter(self) -> Any:
@@ -126,6 +174,26 @@ class Hooked:
         this: Any = self
         counter = this._iterations_variable()
         return None if counter is None else this._native(counter)
+
+    @property
+    def iterations(self) -> Any:
+        """The number of steps done: a variable (int64), or 0 where there is none yet."""
+        if self.__dict__.get("_kc_in_step"):
+            return self._step_counter()
+        this: Any = self
+        return this._native(super().iterations)  # type: ignore[misc]
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        if "_kc" in self.__dict__ and self._kc.ready:
+            self._iterations = variable
+        else:  # the host's own constructor
+            setter = next(
+                vars(cls)["iterations"]
+                for cls in type(self).__mro__[type(self).__mro__.index(Hooked) :]
+                if "iterations" in vars(cls)
+            )
+            setter.__set__(self, variable)
 
     def _iterations_variable(self) -> Any:
         given = self.__dict__.get("_iterations")  # a wrapper's inner optimizer counts with the wrapper
@@ -135,7 +203,7 @@ class Hooked:
         this: Any = self
         variables = [known.variable for known in new.values()]
         this._create_host_variables(variables)
-        for inner in self._inner_optimizers():
+        for inner in self._inner_optimizers().values():
             inner._create_host_variables(variables)
         natives = [this._native(variable) for variable in variables]
         _owners.update((id(n), v) for n, v in zip(natives, variables) if n is not v)
@@ -171,6 +239,26 @@ class Hooked:
                 known.slots[name] = this._create_slot(known.variable, name, initial, like)
         return this._native(known.slots[name])
 
+    def _initial(self, initializer: Any, shape: Any, dtype: Any) -> Any:
+        """An initial value, a tensor.
+
+        Args:
+            initializer: the name of an initializer of Keras, one, a function of a shape and a dtype, or an
+                array, a tensor or a variable.
+            shape, dtype: what a function is given; an array is cast.
+        """
+        this: Any = self
+        if isinstance(initializer, str) and initializer == "zeros":
+            return tf.zeros(shape, dtype)
+        if isinstance(initializer, str):
+            initializer = tf.keras.initializers.get(initializer)
+        initializer = this._native_value(initializer)
+        if _is_variable(initializer):
+            return tf.cast(this._initial_param(initializer), dtype)
+        if callable(initializer):
+            initializer = initializer(tuple(tf.TensorShape(shape).as_list()), dtype=dtype)
+        return tf.cast(tf.convert_to_tensor(initializer), dtype)
+
     def _shared_variable(self, name: str, initial: Callable[[], Any]) -> Any:
         """The TensorFlow variable `name` of the optimizer as a whole, created if it is not there."""
         this: Any = self
@@ -180,12 +268,13 @@ class Hooked:
                 shared[name] = this._create_shared(name, initial)
         return this._native(shared[name])
 
-    def _inner_optimizers(self) -> Iterator[Any]:
+    def _inner_optimizers(self) -> Dict[str, Any]:
         """The optimizers of a dialect that this one has in its attributes: it is a wrapper around them."""
-        for value in list(vars(self).values()):
-            for each in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(each, Hooked) and each is not self:
-                    yield each
+        found: Dict[str, Any] = {}
+        for name, value in list(vars(self).items()):
+            if not name.startswith("_kc") and not name.startswith("_self_"):
+                _find_optimizers(name, value, found)
+        return {name: each for name, each in found.items() if each is not self}
 
     # The step.
 
@@ -203,7 +292,7 @@ class Hooked:
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]
     ) -> Tuple[List[Tuple[Any, Any]], List[Any]]:
-        """Pairs of a gradient in the variable's dtype and TensorFlow's variable; and what is written already."""
+        """Pairs of a gradient in the variable's dtype and TensorFlow's variable; and what wrote some already."""
         this: Any = self
         pairs: List[Tuple[Any, Any]] = []
         writes = []
@@ -278,6 +367,47 @@ class Hooked:
         this: Any = self
         return _restored, (_how(type(self)), this.get_config(), this._state_to_copy())
 
+    # State, with that of the optimizers inside a wrapper.
+
+    def _state_variables(self) -> List[Any]:
+        found: List[Any] = super()._state_variables()  # type: ignore[misc]
+        for inner in self._inner_optimizers().values():
+            counter = inner._iterations_variable()
+            found += [each for each in inner._state_variables() if each is not counter]
+        return found
+
+    def _take_state(self) -> SavedState:
+        saved: SavedState = super()._take_state()  # type: ignore[misc]
+        for name, inner in self._inner_optimizers().items():
+            state = inner._take_state()
+            for each in state.variables:
+                slots = {"{}.{}".format(name, slot): array for slot, array in each.slots.items()}
+                saved.variables.append(SavedVariable(each.name, each.shape, slots))
+            saved.shared.update(("{}.{}".format(name, key), array) for key, array in state.shared.items())
+        return saved
+
+    def _put_state(self, saved: SavedState) -> None:
+        for name, inner in self._inner_optimizers().items():
+            prefix = name + "."
+            mine = [each for each in saved.variables if not _is_inside(each, prefix)]
+            theirs = [
+                each._replace(slots={slot[len(prefix) :]: array for slot, array in each.slots.items()})
+                for each in saved.variables
+                if _is_inside(each, prefix)
+            ]
+            shared = {key: array for key, array in saved.shared.items() if key.startswith(prefix)}
+            rest = {key: array for key, array in saved.shared.items() if key not in shared}
+            inside = {key[len(prefix) :]: array for key, array in shared.items()}
+            inner._put_state(saved._replace(variables=theirs, shared=inside, learning_rate=None))
+            saved = saved._replace(variables=mine, shared=rest)
+        host: Any = super()
+        host._put_state(saved)
+
+    def _restore_waiting(self, new: Sequence[Any]) -> None:
+        super()._restore_waiting(new)  # type: ignore[misc]
+        for inner in self._inner_optimizers().values():
+            inner._restore_waiting(list(inner._kc.variables.values()))
+
     # What is on every API.
 
     @property
@@ -285,6 +415,38 @@ class Hooked:
         """The variables that `get_weights` reads, as TensorFlow's."""
         this: Any = self
         return [this._native(each) for each in this._ordered_weights()]
+
+
+def on_values(function: Callable[[Any], Any], grad: Any) -> Any:
+    """A function of a gradient, or of the rows of a sparse one."""
+    if isinstance(grad, tf.IndexedSlices):
+        return tf.IndexedSlices(function(grad.values), grad.indices, grad.dense_shape)
+    return function(grad)
+
+
+def summed(grad: Any) -> Any:
+    """A gradient, in which a sparse one has rows of the same index summed."""
+    if not isinstance(grad, tf.IndexedSlices):
+        return grad
+    unique, positions = tf.unique(grad.indices)
+    values = tf.math.unsorted_segment_sum(grad.values, positions, tf.shape(unique)[0])
+    return tf.IndexedSlices(values, unique, grad.dense_shape)
+
+
+def _is_inside(saved: SavedVariable, prefix: str) -> bool:
+    return any(slot.startswith(prefix) for slot in saved.slots)
+
+
+def _find_optimizers(name: str, value: Any, found: Dict[str, Any]) -> None:
+    if isinstance(value, Hooked):
+        if all(value is not each for each in found.values()):
+            found[name] = value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _find_optimizers("{}.{}".format(name, key), each, found)
+    elif isinstance(value, (list, tuple)):
+        for i, each in enumerate(value):
+            _find_optimizers("{}.{}".format(name, i), each, found)
 
 
 def _how(cls: Any) -> Any:

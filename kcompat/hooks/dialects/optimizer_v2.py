@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...adapters.tensorflow_base import _is_variable, _no_autograph
 from ...errors import HookError, HyperparameterError, UnknownArgumentError, nearest
 from ...schedules import Schedule
-from ..hooked import Hooked
+from ..hooked import Hooked, on_values, summed
 
 _KEYWORDS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
 _CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
@@ -56,7 +56,6 @@ class OptimizerV2Dialect(Hooked):
                 "{}(): expected one of clipnorm and global_clipnorm, got both.".format(where)
             )
         object.__setattr__(self, "_kc_clips", {name: kwargs.get(name) for name in _CLIPS})
-        object.__setattr__(self, "_kc_aggregate", True)
         self._set_up_hooks(name)
         self._use_locking = True
         self._initial_decay = kwargs.get("decay", 0.0)
@@ -67,10 +66,10 @@ class OptimizerV2Dialect(Hooked):
 
     def _set_hyper(self, name: str, value: Any) -> None:
         """Makes a hyperparameter, or sets it: a number, schedule, callable, tensor or variable."""
-        if self._kc.ready:
-            self._new_hyper(name, value)
-        else:  # the host's own constructor
+        if self._is_host_asking():
             super()._set_hyper(name, value)  # type: ignore[misc]
+        else:
+            self._new_hyper(name, value)
 
     def _get_hyper(self, name: str, dtype: Any = None) -> Any:
         """A hyperparameter's value now: its variable, tensor or schedule; of a `dtype`, a tensor."""
@@ -214,35 +213,15 @@ class OptimizerV2Dialect(Hooked):
             pairs = transform(pairs)
         value, norm, total = (self._kc_clips[name] for name in _CLIPS)
         if value is not None:
-            pairs = [(_on_values(lambda g: tf.clip_by_value(g, -value, value), g), v) for g, v in pairs]
+            pairs = [(on_values(lambda g: tf.clip_by_value(g, -value, value), g), v) for g, v in pairs]
         if norm is not None:
-            pairs = [(_on_values(lambda g: tf.clip_by_norm(g, norm), g), v) for g, v in pairs]
+            pairs = [(on_values(lambda g: tf.clip_by_norm(g, norm), g), v) for g, v in pairs]
         if total is not None:
             clipped, _ = tf.clip_by_global_norm([g for g, _ in pairs], total)
             pairs = [(g, v) for g, (_, v) in zip(clipped, pairs)]
         return pairs
 
     # State.
-
-    @property
-    def iterations(self) -> Any:
-        """The number of steps done: a variable (int64), or 0 where there is none yet."""
-        if self.__dict__.get("_kc_in_step"):
-            return self._step_counter()
-        this: Any = self
-        return this._native(super().iterations)  # type: ignore[misc]
-
-    @iterations.setter
-    def iterations(self, variable: Any) -> None:
-        if "_kc" in self.__dict__ and self._kc.ready:
-            self._iterations = variable
-        else:  # the host's own constructor
-            setter = next(
-                vars(cls)["iterations"]
-                for cls in type(self).__mro__[type(self).__mro__.index(Hooked) :]
-                if "iterations" in vars(cls)
-            )
-            setter.__set__(self, variable)
 
     def add_slot(self, var: Any, slot_name: str, initializer: Any = "zeros", shape: Any = None) -> Any:
         """Creates a slot of a variable, or gives the one that there is.
@@ -257,34 +236,16 @@ class OptimizerV2Dialect(Hooked):
         Returns:
             A TensorFlow variable.
         """
-        if not self._kc.ready or "_kc_in_create_slot" in self.__dict__:
+        if self._is_host_asking():
             return super().add_slot(var, slot_name, initializer)  # type: ignore[misc]
         this: Any = self
         native = this._native(var)
         dtype = native.dtype.base_dtype
+        if shape is None and not isinstance(initializer, str) and not callable(initializer):
+            shape = this._native_value(initializer).shape if hasattr(initializer, "shape") else ()
         size = native.shape if shape is None else tf.TensorShape(shape)
         initial = functools.partial(self._initial, initializer, size, dtype)
         return self._slot(native, slot_name, initial, shape, None)
-
-    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
-        self.__dict__["_kc_in_create_slot"] = True  # an OptimizerV2 makes it by its own add_slot()
-        try:
-            return super()._create_slot(variable, name, initial, like)  # type: ignore[misc]
-        finally:
-            del self.__dict__["_kc_in_create_slot"]
-
-    def _initial(self, initializer: Any, shape: Any, dtype: Any) -> Any:
-        this: Any = self
-        if isinstance(initializer, str) and initializer == "zeros":
-            return tf.zeros(shape, dtype)
-        if isinstance(initializer, str):
-            initializer = tf.keras.initializers.get(initializer)
-        initializer = this._native_value(initializer)
-        if _is_variable(initializer):
-            return tf.cast(this._initial_param(initializer), dtype)
-        if callable(initializer):
-            return tf.convert_to_tensor(initializer(tuple(shape.as_list()), dtype=dtype), dtype)
-        return tf.cast(tf.convert_to_tensor(initializer), dtype)
 
     def get_slot(self, var: Any, slot_name: str) -> Any:
         """The TensorFlow variable that holds a slot.
@@ -306,7 +267,7 @@ class OptimizerV2Dialect(Hooked):
         **kwargs: Any
     ) -> Any:
         """Creates a variable of the optimizer as a whole, or gives the one that there is."""
-        if self.api == "optimizer_v2":
+        if self._is_host_asking():
             return super().add_weight(  # type: ignore[misc]
                 name, shape, dtype=dtype, initializer=initializer, trainable=trainable, **kwargs
             )
@@ -378,9 +339,8 @@ class OptimizerV2Dialect(Hooked):
         self, grad: Any, handle: Any, indices: Any, **kwargs: Any
     ) -> Any:
         """Sums rows of the same index, and calls `_resource_apply_sparse`."""
-        unique, positions = tf.unique(indices)
-        summed = tf.math.unsorted_segment_sum(grad, positions, tf.shape(unique)[0])
-        return self._resource_apply_sparse(summed, handle, unique, **kwargs)
+        rows = summed(tf.IndexedSlices(grad, indices))
+        return self._resource_apply_sparse(rows.values, handle, rows.indices, **kwargs)
 
     def _resource_scatter_add(self, x: Any, i: Any, v: Any) -> Any:
         """Adds to rows of a variable. Returns its value after that."""
@@ -515,13 +475,6 @@ class OptimizerV2Dialect(Hooked):
 @functools.lru_cache(maxsize=None)
 def _arguments(hook: Any) -> Tuple[str, ...]:
     return tuple(inspect.signature(hook).parameters)
-
-
-def _on_values(function: Callable[[Any], Any], grad: Any) -> Any:
-    """A function of a gradient, or of the rows of a sparse one."""
-    if isinstance(grad, tf.IndexedSlices):
-        return tf.IndexedSlices(function(grad.values), grad.indices, grad.dense_shape)
-    return function(grad)
 
 
 def _raw(operation: str, variable: Any, indices: Any, values: Any) -> Any:
