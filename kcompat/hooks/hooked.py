@@ -107,7 +107,7 @@ class Hooked:
                 "{}: the hyperparameter {!r} is None; expected a number, a schedule, a callable or a "
                 "variable.".format(type(self).__name__, name)
             )
-        value = _ANY_NUMBER.check(value, type(self).__name__) if not isinstance(value, bool) else float(value)
+        value = _ANY_NUMBER.check(value, type(self).__name__)
         hyper = HyperState(name, state.rule, _ANY_NUMBER, value)
         state.hypers[name] = state.attributes[name] = hyper
         this._source_changed(hyper)
@@ -284,10 +284,43 @@ class Hooked:
         ordered = this._must_order()
         with this._after(grads if ordered else ()):
             pairs, writes = self._as_pairs(grads, variables)
-            writes += self._apply_hooks(pairs, this._kc_aggregate)
+            writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
                 writes += self._constrain(variables)
             return this._count([write for write in writes if write is not None], global_step, ordered)
+
+    def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the hooks. Returns the operations that they return, if they are any."""
+        self.__dict__["_kc_in_step"] = True
+        try:
+            done = self._apply_hooks(pairs, self._kc_aggregate)
+        finally:
+            self.__dict__["_kc_in_step"] = False
+        return [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
+
+    def _called(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the hooks in a function. Returns the operation that calls it.
+
+        In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
+        hook assigns and does not return. In a function all of it runs, in the order of the code.
+        """
+        flat: List[Any] = []
+        for grad, _ in pairs:
+            flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+
+        def step(*tensors: Any) -> Any:
+            rest = list(tensors)
+            again = []
+            for grad, variable in pairs:
+                if isinstance(grad, tf.IndexedSlices):
+                    shape = tf.constant(tf.TensorShape(variable.shape).as_list(), rest[1].dtype)
+                    again.append((tf.IndexedSlices(rest.pop(0), rest.pop(0), shape), variable))
+                else:
+                    again.append((rest.pop(0), variable))
+            with tf.control_dependencies(self._stepped(again)):
+                return tf.constant(0)
+
+        return [tf.function(step, autograph=False)(*flat)]
 
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]

@@ -116,11 +116,17 @@ class _Patches:
         else:
             self._undo.append(lambda: setattr(module, name, before))
 
-    def module(self, path: str, content: Mapping[str, Any]) -> None:
-        """Sets names of a module, which is made if there is none."""
+    def module(self, path: str, content: Mapping[str, Any]) -> Any:
+        """Sets names of a module, which is made if there is none. Returns it."""
         module = self._module(path)
         for name, value in content.items():
             self.set(module, name, value)
+        return module
+
+    def put(self, path: str, module: Any) -> None:
+        """Makes a module importable by a path that is not there."""
+        sys.modules[path] = module
+        self._undo.append(lambda: sys.modules.pop(path, None) and None)
 
     def _module(self, path: str) -> Any:
         try:
@@ -131,8 +137,7 @@ class _Patches:
         above = self._module(parent) if parent else None
         module: Any = types.ModuleType(path)
         module.__path__ = []
-        sys.modules[path] = module
-        self._undo.append(lambda: sys.modules.pop(path, None) and None)
+        self.put(path, module)
         if above is not None:
             self.set(above, name, module)
         return module
@@ -222,13 +227,14 @@ class _Names:
     # The names.
 
     def patch(self) -> None:
-        tf_modules = self._tf_keras_modules()
-        for module in tf_modules:
+        modules = self._tf_keras_modules()
+        keras = self._keras_package()
+        for module in modules:
             self._patch_optimizers(module)
+        self._patch_keras_3(keras)
         self._patch_optimizer_v2()
         self._patch_train()
         self._patch_internals()
-        self._patch_keras_3()
 
     def _tf_keras_modules(self) -> List[Any]:
         import tensorflow as tf
@@ -264,8 +270,8 @@ class _Names:
     def _legacy(self, module: Any, real: Any) -> Dict[str, Any]:
         legacy = getattr(module, "legacy", None)
         old = getattr(legacy, "Optimizer", None)
-        if old is None or lineage(old) is not None:  # not there, or what it has always been
-            return {}
+        if old is None or (self._asked is None and lineage(old) is not None):
+            return {}  # not there, or what it has always been
         new = {"Optimizer": self._base("optimizer_v2", real)}
         new.update((name, self._v2(name, real)) for name in _OPTIMIZERS)
         return {name: value for name, value in new.items() if value is not None}
@@ -306,29 +312,32 @@ class _Names:
             self._patches.set(tf.train, "Optimizer", base)
 
     def _patch_internals(self) -> None:
-        """Modules of Keras 2 that optimizers import and Keras 3 has elsewhere."""
+        """Modules of Keras 2 that optimizers import and Keras 3 has elsewhere, or Keras 2 had not yet."""
         import tensorflow as tf
 
-        tensor = getattr(tf.keras, "KerasTensor", None)
-        if tensor is None:
-            return
-        for path in ("keras.engine.keras_tensor", "keras.src.engine.keras_tensor"):
-            try:
-                importlib.import_module(path)
-            except ImportError:
-                self._patches.module(path, {"KerasTensor": tensor})
-        for path in ("keras.utils.tf_utils", "keras.src.utils.tf_utils"):
-            try:
-                importlib.import_module(path)
-            except ImportError:
-                self._patches.module(path, {"is_symbolic_tensor": _is_symbolic})
+        content = {
+            "engine.keras_tensor": {"KerasTensor": getattr(tf.keras, "KerasTensor", tf.Tensor)},
+            "utils.tf_utils": {"is_symbolic_tensor": _is_symbolic},
+        }
+        for path, names in content.items():
+            for package in ("keras", "keras.src", "tensorflow.python.keras"):
+                try:
+                    importlib.import_module("{}.{}".format(package, path))
+                except ImportError:
+                    self._patches.module("{}.{}".format(package, path), names)
 
-    def _patch_keras_3(self) -> None:
-        """The package `keras` with `keras.ops`, where it is of before Keras 3, or not there."""
+        if not hasattr(tf.keras.utils, "register_keras_serializable"):  # up to TensorFlow 2.0
+            self._patches.set(tf.keras.utils, "register_keras_serializable", _unregistered)
+
+    @staticmethod
+    def _keras_package() -> Any:
         try:
-            keras: Any = importlib.import_module("keras")
+            return importlib.import_module("keras")
         except ImportError:
-            keras = None
+            return None
+
+    def _patch_keras_3(self, keras: Any) -> None:
+        """The package `keras` with `keras.ops`, where it is of before Keras 3, or not there."""
         if keras is not None and hasattr(keras, "ops"):
             return
         import tensorflow as tf
@@ -336,18 +345,17 @@ class _Names:
         from . import ops
 
         if keras is None:
-            keras = types.ModuleType("keras")
-            keras.__path__ = []
-            keras.__getattr__ = lambda name: getattr(tf.keras, name)
-            self._patches._undo.append(lambda: sys.modules.pop("keras", None) and None)
-            sys.modules["keras"] = keras
+            keras = self._patches.module("keras", {"__getattr__": lambda name: getattr(tf.keras, name)})
             self._patches.module("keras.optimizers", {"Optimizer": tf.keras.optimizers.Optimizer})
-            self._patches.module(
-                "keras.saving", {"register_keras_serializable": ops.register_keras_serializable}
-            )
-        self._patches._undo.append(lambda: sys.modules.pop("keras.ops", None) and None)
-        sys.modules["keras.ops"] = ops
+            register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
+            self._patches.module("keras.saving", {"register_keras_serializable": register})
+        self._patches.put("keras.ops", ops)
         self._patches.set(keras, "ops", ops)
+
+
+def _unregistered(package: str = "Custom", name: Optional[str] = None) -> Any:
+    """Stands for a decorator that Keras has not yet: there a class is loaded by `custom_objects`."""
+    return lambda cls: cls
 
 
 def _is_symbolic(value: Any) -> bool:

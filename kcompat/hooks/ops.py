@@ -6,7 +6,6 @@ What is here is what update rules are written in. A name that is not raises an A
 from __future__ import annotations
 
 import functools
-import importlib
 from typing import Any, Callable, Dict, List, Optional
 
 import tensorflow as tf
@@ -186,10 +185,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> List[str]:
     own = ("cast", "convert_to_tensor", "where", "clip", "cond", "zeros", "ones", "full_like", "norm", "shape")
     return sorted({*_TABLE, *own, "reshape", "stop_gradient", "maximum", "minimum"})
-
-
-def register_keras_serializable(package: str = "Custom", name: Optional[str] = None) -> Any:
-    """The decorator of this name, which Keras keeps elsewhere here or has not."""
-    utils = importlib.import_module("tensorflow").keras.utils
-    real = getattr(utils, "register_keras_serializable", None)
-    return (lambda cls: cls) if real is None else real(package, name)

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from ...adapters.tensorflow_base import _no_autograph, _operation
+from ...adapters.tensorflow_base import _no_autograph
 from ...errors import HookError, HyperparameterError, UnknownArgumentError, nearest
 from ...schedules import Schedule
 from ..hooked import Hooked, on_values, summed
@@ -301,40 +301,11 @@ class KerasDialect(Hooked):
         return super().apply_gradients(grads_and_vars, *args, **kwargs)  # type: ignore[misc]
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
-        this: Any = self
-        if not this._must_order():
-            return self._steps(pairs)
-        # In a TensorFlow 1 graph nothing would run what a hook assigns and does not return; in a function all
-        # of it runs, in the order of the code.
-        sparse = [isinstance(grad, tf.IndexedSlices) for grad, _ in pairs]
-        flat: List[Any] = []
-        for grad, _ in pairs:
-            flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
-        shapes = [tuple(v.shape.as_list()) for _, v in pairs]
-
-        def step(*tensors: Any) -> Any:
-            rest = list(tensors)
-            again = []
-            for is_sparse, shape, (_, variable) in zip(sparse, shapes, pairs):
-                grad = rest.pop(0)
-                if is_sparse:
-                    grad = tf.IndexedSlices(grad, rest.pop(0), tf.constant(shape))
-                again.append((grad, variable))
-            self._steps(again)
-            return tf.constant(0)
-
-        return [tf.function(step, autograph=False)(*flat)]
-
-    def _steps(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
-        self.__dict__["_kc_in_step"] = True
-        try:
-            pairs, prepared = self._apply_in_replica(pairs, True)
-            found = [self._apply_hook(grad, variable, prepared) for grad, variable in pairs]
-            if self.use_ema:
-                self._average([variable for _, variable in pairs])
-            return [_operation(each) for each in found if _is_result(each)]
-        finally:
-            self.__dict__["_kc_in_step"] = False
+        pairs, prepared = self._apply_in_replica(pairs, aggregate)
+        found = [self._apply_hook(grad, variable, prepared) for grad, variable in pairs]
+        if self.use_ema:
+            self._average([variable for _, variable in pairs])
+        return found
 
     def _apply_in_replica(
         self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool
@@ -436,9 +407,3 @@ def _is_dtype(value: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _is_result(value: Any) -> bool:
-    return value is not None and (hasattr(value, "op") or isinstance(value, tf.Operation)) and not (
-        tf.executing_eagerly()
-    )

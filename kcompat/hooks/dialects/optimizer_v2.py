@@ -56,6 +56,9 @@ class OptimizerV2Dialect(Hooked):
                 "{}(): expected one of clipnorm and global_clipnorm, got both.".format(where)
             )
         object.__setattr__(self, "_kc_clips", {name: kwargs.get(name) for name in _CLIPS})
+        # Hyperparameters that are True or False, and those that were given as an int.
+        object.__setattr__(self, "_kc_switches", {})
+        object.__setattr__(self, "_kc_integers", set())
         self._set_up_hooks(name)
         self._use_locking = True
         self._initial_decay = kwargs.get("decay", 0.0)
@@ -68,12 +71,26 @@ class OptimizerV2Dialect(Hooked):
         """Makes a hyperparameter, or sets it: a number, schedule, callable, tensor or variable."""
         if self._is_host_asking():
             super()._set_hyper(name, value)  # type: ignore[misc]
+        elif isinstance(value, bool):
+            self._set_switch(name, value)
         else:
+            if isinstance(value, int):
+                self._kc_integers.add(name)
             self._new_hyper(name, value)
+
+    def _set_switch(self, name: str, value: bool) -> None:
+        if self._kc.traced and self._kc_switches.get(name) != value:
+            raise HyperparameterError(
+                "{}: the hyperparameter {!r} can't become {!r}, because the training step has been traced. Make "
+                "a new optimizer.".format(type(self).__name__, name, value)
+            )
+        self._kc_switches[name] = value
 
     def _get_hyper(self, name: str, dtype: Any = None) -> Any:
         """A hyperparameter's value now: its variable, tensor or schedule; of a `dtype`, a tensor."""
         this: Any = self
+        if name in self._kc_switches:
+            return tf.cast(self._kc_switches[name], tf.bool if dtype is None else dtype)
         if name not in self._kc.attributes:
             raise KeyError(
                 "{} has no hyperparameter {!r}; _set_hyper() made {}.".format(
@@ -91,8 +108,9 @@ class OptimizerV2Dialect(Hooked):
             return value
         else:
             value = this._native_value(value)
-        if dtype is None:
+        if dtype is None and not (name in self._kc_integers and kind == "number"):
             return value
+        dtype = tf.int32 if dtype is None else dtype  # as OptimizerV2 has a number that was given as an int
         # OptimizerV2 keeps numbers in float32.
         return tf.cast(value if kind != "number" else tf.cast(value, tf.float32), dtype)
 
@@ -106,12 +124,16 @@ class OptimizerV2Dialect(Hooked):
     def _serialize_hyperparameter(self, hyperparameter_name: str) -> Any:
         """A hyperparameter's value as JSON."""
         this: Any = self
+        if hyperparameter_name in self._kc_switches:
+            return self._kc_switches[hyperparameter_name]
         if hyperparameter_name not in self._kc.attributes:
             return self._get_hyper(hyperparameter_name)  # raises
         hyper = self._kc.attributes[hyperparameter_name]
         if hyper.kind == "schedule":
             return this._config_value(hyper)
-        return this._current_number(hyper) if hyper.kind == "number" else this._read_number(hyper)
+        number = this._current_number(hyper) if hyper.kind == "number" else this._read_number(hyper)
+        integer = hyperparameter_name in self._kc_integers and number == int(number)
+        return int(number) if integer else number
 
     def _create_hypers(self) -> None:
         """Creates the variables of hyperparameters, on hosts where they are not there from the start."""
@@ -382,12 +404,8 @@ class OptimizerV2Dialect(Hooked):
         )
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
-        self.__dict__["_kc_in_step"] = True
-        try:
-            pairs, prepared = self._apply_in_replica(pairs, aggregate)
-            return [self._apply_hook(grad, variable, prepared) for grad, variable in pairs]
-        finally:
-            self.__dict__["_kc_in_step"] = False
+        pairs, prepared = self._apply_in_replica(pairs, aggregate)
+        return [self._apply_hook(grad, variable, prepared) for grad, variable in pairs]
 
     def _apply_in_replica(
         self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool

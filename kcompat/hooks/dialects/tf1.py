@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from ...adapters.tensorflow_base import _operation
 from ...errors import HookError, HyperparameterError, StateError
 from ..hooked import Hooked, summed
 
@@ -199,17 +198,9 @@ class TF1Dialect(Hooked):
     # The step.
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
-        this: Any = self
         self._prepare()
         updates = [self._apply_hook(grad, variable, None) for grad, variable in pairs]
-        updates = [update for update in updates if update is not None]
-        if tf.executing_eagerly():
-            self._finish(updates, "")
-            return []
-        updates = [_operation(update) for update in updates]
-        with this._after(updates):
-            finished = self._finish(updates, None)
-        return [finished] if finished is not None else updates
+        return [self._finish([update for update in updates if update is not None], None)]
 
     def _apply_in_replica(
         self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool
