@@ -29,6 +29,7 @@ LAYERS = [
     ("state",),
     ("testing",),
     ("vendoring",),
+    ("hooks",),
     ("adapters",),
     ("transforms",),
     ("rules",),

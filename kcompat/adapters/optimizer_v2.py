@@ -96,7 +96,8 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
 
     def _host_module(self) -> Any:
         """The module of OptimizerV2 itself, with the Keras backend that it uses."""
-        return sys.modules[type(self)._host_class.add_slot.__module__]
+        host: Any = type(self)._host_class
+        return sys.modules[host.add_slot.__module__]
 
     def _session_of(self, variable: Any) -> Any:
         session = super()._session_of(variable)

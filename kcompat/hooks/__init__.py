@@ -1,6 +1,6 @@
 """Optimizers that others wrote against one API's hooks, native on the API found here.
 
-    class Signum(kcompat.hooks.OptimizerV2):   # was: tf.keras.optimizers.Optimizer, in TensorFlow 2.0 to 2.10
+    class Signum(kcompat.hooks.OptimizerV2):   # was: tf.keras.optimizers.Optimizer, of TensorFlow 2.0 to 2.10
         ...
 
 `OptimizerV2`, `TF1Optimizer` and `Optimizer` (Keras 2.11's and Keras 3's) are base classes that have the whole
@@ -16,7 +16,7 @@ from typing import Any, List
 # Name -> dialect.
 _BASES = {"OptimizerV2": "optimizer_v2", "TF1Optimizer": "tf1", "Optimizer": "keras"}
 
-__all__ = ["Optimizer", "OptimizerV2", "TF1Optimizer", "adopt", "base_class", "installed"]  # noqa: F822
+__all__ = ["Optimizer", "OptimizerV2", "TF1Optimizer", "adopt", "base_class", "installed"]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,7 +37,9 @@ def __getattr__(name: str) -> Any:
         from .importing import installed
 
         return installed
-    raise AttributeError("module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__)))
+    raise AttributeError(
+        "module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__))
+    )
 
 
 def __dir__() -> List[str]:

@@ -71,7 +71,9 @@ def adopt(
         ApiNotAvailableError: the API is not offered by what is installed.
     """
     if not isinstance(cls, type):
-        raise HookError("adopt({!r}): expected a class; call what it returns to make an optimizer.".format(cls))
+        raise HookError(
+            "adopt({!r}): expected a class; call what it returns to make an optimizer.".format(cls)
+        )
     api = resolve_api(api)
     return adopt_over(cls, api, host_class(api, host), _known(cls, dialect))
 
@@ -84,6 +86,21 @@ def adopt_over(cls: Any, api: str, over: type, dialect: str) -> Any:
     if key not in _adopted:
         _adopted[key] = _made(cls, api, over, dialect)
     return _adopted[key]
+
+
+class _End:
+    """Ends what the host's classes do by `super()`: what comes after it is there for `isinstance` alone."""
+
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+    __dir__ = object.__dir__
+    __reduce_ex__ = object.__reduce_ex__
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("{!r} object has no attribute {!r}".format(type(self).__name__, name))
 
 
 class _Adopted(abc.ABCMeta):
@@ -103,8 +120,12 @@ class _Adopted(abc.ABCMeta):
                 found.append(each)
             elif order[0] not in found:
                 found += order
-        # Last, where no super() of the host's own gets before it is through.
-        return [*found, *(each for each in replaced if each not in found and each is not object), object]
+        return [
+            *found,
+            _End,
+            *(each for each in replaced if each not in found and each is not object),
+            object,
+        ]
 
 
 def _made(cls: Any, api: str, over: type, dialect: str) -> Any:
@@ -134,7 +155,7 @@ def is_native(cls: Any, dialect: str, api: str, over: type) -> bool:
         return bool(cls.api == api)
     if dialect == "keras":
         return _update_arguments(cls) == {"keras_2_11": 2, "keras_3": 3}.get(api)
-    return is_home(dialect, api, over) or dialect == api == "tf1"
+    return is_home(dialect, api, over)
 
 
 def _update_arguments(cls: Any) -> int:
@@ -145,9 +166,7 @@ def _update_arguments(cls: Any) -> int:
 def _known(cls: Any, dialect: Optional[str]) -> str:
     if dialect is not None:
         if dialect not in DIALECTS:
-            raise HookError(
-                "adopt(dialect={!r}): expected one of {}.".format(dialect, ", ".join(DIALECTS))
-            )
+            raise HookError("adopt(dialect={!r}): expected one of {}.".format(dialect, ", ".join(DIALECTS)))
         return dialect
     found = dialect_of(cls)
     if found is None:
@@ -156,12 +175,23 @@ def _known(cls: Any, dialect: Optional[str]) -> str:
             "with dialect=.".format(_path(cls), ", ".join(sorted(min(s) for s in _SIGNS.values())))
         )
     if found == "get_updates":
-        raise HookError(
-            "adopt({}): it is written against get_updates(), which builds a graph out of Keras' backend "
-            "functions and makes its variables in it. No later API has a place for that graph. It runs on "
-            "Keras 2.2 and 2.3, and on tf.keras of TensorFlow 1.13.".format(_path(cls))
-        )
+        raise _no_graph(cls)
     return found
+
+
+def _no_graph(cls: type) -> HookError:
+    return HookError(
+        "{} is written against get_updates(), which builds a graph out of Keras' backend functions and makes "
+        "its variables in it. No later API has a place for that graph. It runs on Keras 2.2 and 2.3, and on "
+        "tf.keras of TensorFlow 1.13.".format(_path(cls))
+    )
+
+
+class Refused:
+    """The base, in `installed()`, of classes that can be imported and not carried over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise _no_graph(type(self))
 
 
 def dialect_of(cls: Any) -> Optional[str]:

@@ -23,8 +23,8 @@ def base_class(dialect: str, api: Optional[str] = None, host: Optional[str] = No
     """The base class for optimizers that are written in a dialect, native on an API.
 
     Args:
-        dialect: "tf1" (`_apply_dense`), "optimizer_v2" (`_resource_apply_dense` with `apply_state`) or "keras"
-            (`update_step`, of Keras 2.11 and of Keras 3).
+        dialect: "tf1" (`_apply_dense`), "optimizer_v2" (`_resource_apply_dense` with `apply_state`) or
+            "keras" (`update_step`, of Keras 2.11 and of Keras 3).
         api, host: as for `kcompat.optimizer_class`.
 
     Raises:
@@ -32,9 +32,7 @@ def base_class(dialect: str, api: Optional[str] = None, host: Optional[str] = No
         ApiNotAvailableError: the API is not offered by what is installed.
     """
     if dialect not in DIALECTS:
-        raise HookError(
-            "There is no dialect {!r}; expected one of {}.".format(dialect, ", ".join(DIALECTS))
-        )
+        raise HookError("There is no dialect {!r}; expected one of {}.".format(dialect, ", ".join(DIALECTS)))
     api = resolve_api(api)
     return base_over(dialect, api, host_class(api, host))
 
@@ -45,6 +43,9 @@ def base_over(dialect: str, api: str, host: type) -> Any:
     if key not in _bases:
         module, class_name, name = DIALECTS[dialect]
         check_backend(api)
+        if dialect == api == "tf1":
+            _bases[key] = host
+            return host
         if is_home(dialect, api, host):
             native = importlib.import_module(".dialects.optimizer_v2_native", __package__).NativeOptimizerV2
             namespace = {"__module__": __package__, "__doc__": native.__doc__}
@@ -66,6 +67,8 @@ def base_over(dialect: str, api: str, host: type) -> Any:
 
 def is_home(dialect: str, api: str, host: type) -> bool:
     """Whether a class of a dialect runs on a host's own base class as it is."""
+    if dialect == api == "tf1":
+        return True
     # OptimizerV2 has its whole protocol since TensorFlow 2.4.
     return dialect == api == "optimizer_v2" and hasattr(host, "_transform_gradients")
 
@@ -75,8 +78,8 @@ def check_backend(api: str) -> None:
     backend = detect().keras_backend if api == "keras_3" else None
     if backend not in (None, "tensorflow"):
         raise HookError(
-            "Keras 3 runs on {} here. Optimizers that are written against the hooks of TensorFlow and Keras 2 "
-            "call TensorFlow's operations, which can't run on {}'s arrays. Set KERAS_BACKEND=tensorflow, or "
+            "Keras 3 runs on {} here. Optimizers that are written against the hooks of TensorFlow and Keras "
+            "2 call TensorFlow's operations, which can't run on {}'s arrays. Set KERAS_BACKEND=tensorflow, or "
             "write the update as a kcompat.UpdateRule.".format(backend, backend)
         )
 

@@ -12,6 +12,7 @@ import contextlib
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from ..adapters.base import HyperState
@@ -83,6 +84,8 @@ class Hooked:
         for key in early:
             object.__delattr__(self, key)
         this._set_up(_RULE, {} if name is None else {"name": name})
+        if "_name" not in vars(self):  # Keras 3 calls it `name`
+            object.__setattr__(self, "_name", this._config_name())
         for key, value in early.items():
             setattr(self, key, value)
 
@@ -177,10 +180,15 @@ class Hooked:
 
     @property
     def iterations(self) -> Any:
-        """The number of steps done: a variable (int64), or 0 where there is none yet."""
+        """The number of steps done: TensorFlow's variable (int64)."""
+        this: Any = self
         if self.__dict__.get("_kc_in_step"):
             return self._step_counter()
-        this: Any = self
+        if self.api == "tf1" and self._iterations_variable() is None:
+            with tf.init_scope():
+                # The host wants a variable to put this one beside. None is known yet, so it is one for that.
+                beside = v1.Variable(0.0, name="beside", trainable=False, use_resource=True, collections=[])
+                this._non_slot(np.int64(0), "iterations", beside)
         return this._native(super().iterations)  # type: ignore[misc]
 
     @iterations.setter
@@ -296,7 +304,9 @@ class Hooked:
             done = self._apply_hooks(pairs, self._kc_aggregate)
         finally:
             self.__dict__["_kc_in_step"] = False
-        return [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
+        return (
+            [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
+        )
 
     def _called(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
         """Calls the hooks in a function. Returns the operation that calls it.
@@ -365,7 +375,7 @@ class Hooked:
         grads, natives = [grad for grad, _ in pairs], [native for _, native in pairs]
         return context.merge_call(self._update_replicas, args=(grads, natives, prepared, global_step))
 
-    def _update_replicas(  # type: ignore[override]
+    def _update_replicas(
         self, strategy: Any, grads: Sequence[Any], variables: Sequence[Any], prepared: Any, global_step: Any
     ) -> Any:
         this: Any = self

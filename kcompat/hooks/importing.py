@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..environment import detect, host_class, host_classes, lineage, resolve_api
 from ..errors import HookError
-from .adopting import adopt_over, bundled, dialect_in, is_native, names_in
+from .adopting import Refused, adopt_over, bundled, dialect_in, is_native, names_in
 from .bases import base_over
 
 _OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl")
@@ -126,7 +126,11 @@ class _Patches:
     def put(self, path: str, module: Any) -> None:
         """Makes a module importable by a path that is not there."""
         sys.modules[path] = module
-        self._undo.append(lambda: sys.modules.pop(path, None) and None)
+
+        def remove() -> None:
+            sys.modules.pop(path, None)
+
+        self._undo.append(remove)
 
     def _module(self, path: str) -> Any:
         try:
@@ -172,6 +176,10 @@ class _Names:
             return str(own), real
         return self._default
 
+    def _classes(self, real: Any) -> Tuple[type, ...]:
+        """What a class that builds on a name may become an optimizer of."""
+        return (real, self._target(real)[1], self._target(real, "optimizer_v2")[1])
+
     def _base(self, dialect: str, real: Any) -> Any:
         return base_over(dialect, *self._target(real, dialect))
 
@@ -180,6 +188,8 @@ class _Names:
 
         def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
             dialect = dialect_in(names)
+            if dialect == "get_updates" and lineage(real) not in ("get_updates", "optimizer_v2"):
+                return Refused
             if dialect in (None, "get_updates"):
                 return real if lineage(real) is not None else self._base("optimizer_v2", real)
             api, over = self._target(real, dialect)
@@ -188,8 +198,7 @@ class _Names:
                 return real
             return base_over(str(dialect), api, over)
 
-        classes = (real, self._target(real)[1])
-        return _placeholder(real, choose, classes)
+        return _placeholder(real, choose, self._classes(real))
 
     def _named(self, name: str, real: Any) -> Any:
         """What stands for an optimizer that is not OptimizerV2's any more."""
@@ -205,7 +214,7 @@ class _Names:
                 )
             return found
 
-        return _placeholder(real, choose, (real, self._target(real)[1]))
+        return _placeholder(real, choose, self._classes(real))
 
     def _v2(self, name: str, real: Any) -> Any:
         """OptimizerV2's optimizer of this name, as one of this host; None if this TensorFlow has none."""

@@ -1,4 +1,4 @@
-"""`keras.ops` for optimizers of Keras 3 where Keras has none: its names, on TensorFlow's tensors and variables.
+"""`keras.ops` for optimizers of Keras 3 where Keras has none: its names, on TensorFlow's tensors.
 
 What is here is what update rules are written in. A name that is not raises an AttributeError that lists them.
 """
@@ -166,7 +166,18 @@ _TABLE: Dict[str, Any] = {
 _TABLE.update(
     (name, _unary(function))
     for name, function in _same(
-        "sqrt", "square", "abs", "exp", "log", "sign", "floor", "ceil", "round", "tanh", "negative", "reciprocal"
+        "sqrt",
+        "square",
+        "abs",
+        "exp",
+        "log",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+        "tanh",
+        "negative",
+        "reciprocal",
     ).items()
 )
 globals().update(_TABLE)
@@ -176,12 +187,23 @@ def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
     raise AttributeError(
-        "keras.ops.{} is not carried over to this release, whose Keras has no keras.ops; there are {}.".format(
+        "keras.ops.{} is not carried over to this release, whose Keras has no ops; there are {}.".format(
             name, ", ".join(__dir__())
         )
     )
 
 
 def __dir__() -> List[str]:
-    own = ("cast", "convert_to_tensor", "where", "clip", "cond", "zeros", "ones", "full_like", "norm", "shape")
+    own = (
+        "cast",
+        "convert_to_tensor",
+        "where",
+        "clip",
+        "cond",
+        "zeros",
+        "ones",
+        "full_like",
+        "norm",
+        "shape",
+    )
     return sorted({*_TABLE, *own, "reshape", "stop_gradient", "maximum", "minimum"})

@@ -1,10 +1,10 @@
-"""The protocol of `update_step`: Keras 2.11's, of a gradient and a variable, and Keras 3's, of these and a rate."""
+"""The protocol of `update_step(gradient, variable)`, Keras 2.11's, and of Keras 3's, with a learning rate."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -62,6 +62,11 @@ class KerasDialect(Hooked):
         UnknownArgumentError: another keyword.
     """
 
+    _kc_arguments: Dict[str, Any]
+    # Whether the class has made its variables, as Keras 3 and Keras 2.11 call it.
+    built = False
+    _built = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         where = type(self).__name__
         first = "name" if args and isinstance(args[0], str) else "learning_rate"
@@ -70,8 +75,8 @@ class KerasDialect(Hooked):
         for name in _NOT_CARRIED_OVER:
             if given.pop(name, None) is not None:
                 raise HookError(
-                    "{}({}=...): the hooks of Keras 3 know nothing of it, and no other API's training loop does "
-                    "it. Leave it out.".format(where, name)
+                    "{}({}=...): the hooks of Keras 3 know nothing of it, and no other API's training loop "
+                    "does it. Leave it out.".format(where, name)
                 )
         for name in _IGNORED:
             given.pop(name, None)
@@ -181,7 +186,9 @@ class KerasDialect(Hooked):
         self.__dict__["built"] = True
         if self.use_ema:
             for variable in variables:
-                initial = functools.partial(self._initial, variable, variable.shape, variable.dtype.base_dtype)
+                initial = functools.partial(
+                    self._initial, variable, variable.shape, variable.dtype.base_dtype
+                )
                 self._slot(variable, "average", initial, None, None)
 
     def _build_index_dict(self, var_list: Iterable[Any]) -> None:
@@ -297,7 +304,7 @@ class KerasDialect(Hooked):
 
     @_no_autograph
     def apply_gradients(self, grads_and_vars: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        """One step: updates every variable from its gradient, by the class's hooks. Arguments as the host's."""
+        """One step: updates every variable by the class's hooks. Arguments as the host's."""
         return super().apply_gradients(grads_and_vars, *args, **kwargs)  # type: ignore[misc]
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:

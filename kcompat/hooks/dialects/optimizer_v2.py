@@ -1,4 +1,4 @@
-"""The protocol of OptimizerV2 (`_resource_apply_dense(grad, var, apply_state)`), as it is in TensorFlow 2.10."""
+"""The protocol of OptimizerV2 (`_resource_apply_dense(grad, var, apply_state)`), as in TensorFlow 2.10."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OptimizerV2Dialect(Hooked):
         name: str,
         gradient_aggregator: Optional[Callable[..., Any]] = None,
         gradient_transformers: Optional[Sequence[Callable[..., Any]]] = None,
-        **kwargs: Any
+        **kwargs: Any,
     ) -> None:
         where = type(self).__name__
         for key, value in kwargs.items():
@@ -81,8 +81,8 @@ class OptimizerV2Dialect(Hooked):
     def _set_switch(self, name: str, value: bool) -> None:
         if self._kc.traced and self._kc_switches.get(name) != value:
             raise HyperparameterError(
-                "{}: the hyperparameter {!r} can't become {!r}, because the training step has been traced. Make "
-                "a new optimizer.".format(type(self).__name__, name, value)
+                "{}: the hyperparameter {!r} can't become {!r}, because the training step has been traced. "
+                "Make a new optimizer.".format(type(self).__name__, name, value)
             )
         self._kc_switches[name] = value
 
@@ -197,7 +197,9 @@ class OptimizerV2Dialect(Hooked):
             return
         if self.gradient_transformers and value is not None:
             raise HyperparameterError(
-                "{}.{} can't be set: gradient_transformers are in its place.".format(type(self).__name__, name)
+                "{}.{} can't be set: gradient_transformers are in its place.".format(
+                    type(self).__name__, name
+                )
             )
         if state.traced and value != self._kc_clips[name]:
             raise HyperparameterError(
@@ -286,7 +288,7 @@ class OptimizerV2Dialect(Hooked):
         dtype: Any = None,
         initializer: Any = "zeros",
         trainable: Any = None,
-        **kwargs: Any
+        **kwargs: Any,
     ) -> Any:
         """Creates a variable of the optimizer as a whole, or gives the one that there is."""
         if self._is_host_asking():
@@ -382,7 +384,7 @@ class OptimizerV2Dialect(Hooked):
         grads_and_vars: Iterable[Any],
         name: Any = None,
         experimental_aggregate_gradients: bool = True,
-        **kwargs: Any
+        **kwargs: Any,
     ) -> Any:
         """One step: updates every variable from its gradient, by the class's hooks.
 
@@ -420,7 +422,9 @@ class OptimizerV2Dialect(Hooked):
         if isinstance(grad, tf.IndexedSlices):
             if "apply_state" in self._sparse_apply_args:
                 kwargs["apply_state"] = prepared
-            return self._resource_apply_sparse_duplicate_indices(grad.values, variable, grad.indices, **kwargs)
+            return self._resource_apply_sparse_duplicate_indices(
+                grad.values, variable, grad.indices, **kwargs
+            )
         if "apply_state" in self._dense_apply_args:
             kwargs["apply_state"] = prepared
         return self._resource_apply_dense(grad, variable, **kwargs)
@@ -443,7 +447,7 @@ class OptimizerV2Dialect(Hooked):
         name: Optional[str] = None,
         tape: Any = None,
         global_step: Any = None,
-        **kwargs: Any
+        **kwargs: Any,
     ) -> Any:
         """Computes the gradients of a loss and takes one step.
 

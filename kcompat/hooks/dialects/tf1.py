@@ -1,4 +1,4 @@
-"""The protocol of TensorFlow 1's Optimizer (`_apply_dense(grad, var)`, `_prepare`, `_finish`), on Keras' hosts."""
+"""The protocol of TensorFlow 1's Optimizer (`_apply_dense(grad, var)`, `_prepare`, `_finish`)."""
 
 from __future__ import annotations
 
@@ -71,10 +71,6 @@ class TF1Dialect(Hooked):
 
     def _create_non_slot_variable(self, initial_value: Any, name: str, colocate_with: Any = None) -> Any:
         """A variable of the optimizer as a whole, created if it is not there."""
-        if self._is_host_asking():
-            return super()._create_non_slot_variable(  # type: ignore[misc]
-                initial_value, name=name, colocate_with=colocate_with
-            )
         return self._shared_variable(name, lambda: tf.convert_to_tensor(initial_value))
 
     def _get_non_slot_variable(self, name: str, graph: Any = None) -> Any:
@@ -121,8 +117,8 @@ class TF1Dialect(Hooked):
             return
         if self._kc.traced:
             raise HyperparameterError(
-                "{}.learning_rate = {!r}: a class of TensorFlow 1 makes a constant of its learning rate, and the "
-                "step has been traced with it. Give a variable or a callable as the learning rate.".format(
+                "{}.learning_rate = {!r}: a class of TensorFlow 1 makes a constant of its learning rate, and "
+                "the step has been traced with it. Give a variable or a callable as the learning rate.".format(
                     type(self).__name__, value
                 )
             )
@@ -177,8 +173,8 @@ class TF1Dialect(Hooked):
             raise
         except Exception as error:
             raise HookError(
-                "{0}.{1}() failed on a resource variable, the only kind there is here: {2}: {3}. The class does "
-                "not define _resource{1}(), and the operations it calls may be those of reference variables "
+                "{0}.{1}() failed on a resource variable, the only kind there is here: {2}: {3}. The class "
+                "does not define _resource{1}(), and the operations it calls may be those of reference variables "
                 "(such as apply_adam, for which there is resource_apply_adam).".format(
                     type(self).__name__, hook, type(error).__name__, error
                 )
