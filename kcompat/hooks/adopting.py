@@ -113,19 +113,16 @@ class _Adopted(abc.ABCMeta):
             return super().mro()
         written, base = cls.__bases__
         order = base.__mro__[:-1]
-        replaced = () if own["_kc_foundation"] is None else own["_kc_foundation"].__mro__
+        foundation = own["_kc_foundation"]
+        replaced = (_End,) if foundation is None else (*foundation.__mro__, _End)
         found: List[type] = [cls]
         for each in (*written.__mro__[:-1], base):
             if each not in replaced and each not in order:
                 found.append(each)
             elif order[0] not in found:
                 found += order
-        return [
-            *found,
-            _End,
-            *(each for each in replaced if each not in found and each is not object),
-            object,
-        ]
+        rest = [each for each in replaced if each not in found and each not in (_End, object)]
+        return [*found, _End, *rest, object]
 
 
 def _made(cls: Any, api: str, over: type, dialect: str) -> Any:
@@ -270,7 +267,7 @@ def _check_between(cls: Any, foundation: type, dialect: str) -> None:
     """Raises HookError if a class builds on an optimizer of a host, of another dialect than its own."""
     order = cls.__mro__[: cls.__mro__.index(foundation)]
     between = [base for base in order if _is_of_a_host(base) and lineage(base) is not None]
-    own = _inherited(foundation)
+    own = getattr(foundation, "_kc_dialect", None) or _inherited(foundation)
     if between and own != dialect:
         raise HookError(
             "adopt({}): it builds on {}, which here is an optimizer of another API ({}) without the hooks "

@@ -94,6 +94,8 @@ class Hooked:
             # Keras 3 refuses attributes before its constructor has run; they are set again then.
             object.__setattr__(self, name, value)
         else:
+            if name == "_iterations" and not self._is_host_asking():
+                self.__dict__["_kc_borrows_counter"] = True
             super().__setattr__(name, value)
 
     # Hyperparameters.
@@ -189,7 +191,8 @@ class Hooked:
                 # The host wants a variable to put this one beside. None is known yet, so it is one for that.
                 beside = v1.Variable(0.0, name="beside", trainable=False, use_resource=True, collections=[])
                 this._non_slot(np.int64(0), "iterations", beside)
-        return this._native(super().iterations)  # type: ignore[misc]
+        with self._by_host():  # an OptimizerV2 makes it when it is first asked for
+            return this._native(super().iterations)  # type: ignore[misc]
 
     @iterations.setter
     def iterations(self, variable: Any) -> None:
@@ -205,7 +208,10 @@ class Hooked:
 
     def _iterations_variable(self) -> Any:
         given = self.__dict__.get("_iterations")  # a wrapper's inner optimizer counts with the wrapper
-        return super()._iterations_variable() if given is None else given  # type: ignore[misc]
+        if given is not None:
+            return given
+        with self._by_host():
+            return super()._iterations_variable()  # type: ignore[misc]
 
     def _build_new(self, new: Mapping[Any, Any]) -> None:
         this: Any = self
@@ -413,7 +419,8 @@ class Hooked:
     # State, with that of the optimizers inside a wrapper.
 
     def _state_variables(self) -> List[Any]:
-        found: List[Any] = super()._state_variables()  # type: ignore[misc]
+        host: Any = super()
+        found = [each for each in host._state_variables() if not self._is_borrowed(each)]
         for inner in self._inner_optimizers().values():
             counter = inner._iterations_variable()
             found += [each for each in inner._state_variables() if each is not counter]
@@ -458,6 +465,16 @@ class Hooked:
         """The variables that `get_weights` reads, as TensorFlow's."""
         this: Any = self
         return [this._native(each) for each in this._ordered_weights()]
+
+    def _own_weights_only(self) -> List[Any]:
+        """The same without those of the optimizers inside, which a wrapper adds itself."""
+        this: Any = self
+        host: Any = super()
+        return [this._native(each) for each in host._state_variables() if not self._is_borrowed(each)]
+
+    def _is_borrowed(self, variable: Any) -> bool:
+        """Whether a variable is the counter of the wrapper that this optimizer is in."""
+        return bool(self.__dict__.get("_kc_borrows_counter")) and variable is self.__dict__.get("_iterations")
 
 
 def on_values(function: Callable[[Any], Any], grad: Any) -> Any:

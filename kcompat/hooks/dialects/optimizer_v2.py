@@ -152,7 +152,7 @@ class OptimizerV2Dialect(Hooked):
         if name in ("_hyper", "_weights") and "_kc" in self.__dict__:
             # As OptimizerV2 names them; an OptimizerV2 has its own.
             if name == "_weights":
-                return self.weights
+                return self._own_weights_only()
             return {each: self._get_hyper(each) for each in self._kc.attributes}
         if "_kc" in self.__dict__ and name in self._kc.attributes:
             return self._public_hyper(self._kc.attributes[name])
