@@ -9,7 +9,9 @@ def adam_of_optimizer_v2(base):
     """As it was written for TensorFlow 2.0 to 2.10."""
 
     class Adam2(base):
-        def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="Adam2", **kwargs):
+        def __init__(
+            self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="Adam2", **kwargs
+        ):
             super(Adam2, self).__init__(name, **kwargs)
             self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
             self._set_hyper("decay", self._initial_decay)
@@ -135,7 +137,9 @@ def adam_of_keras_2_11(base):
             self._built = True
             self._momentums, self._velocities = [], []
             for var in var_list:
-                self._momentums.append(self.add_variable_from_reference(model_variable=var, variable_name="m"))
+                self._momentums.append(
+                    self.add_variable_from_reference(model_variable=var, variable_name="m")
+                )
                 self._velocities.append(
                     self.add_variable_from_reference(model_variable=var, variable_name="v")
                 )
@@ -167,7 +171,9 @@ def adam_of_keras_3(base, ops):
     """As it is written for Keras 3."""
 
     class Adam3(base):
-        def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="Adam3", **kwargs):
+        def __init__(
+            self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="Adam3", **kwargs
+        ):
             super().__init__(learning_rate=learning_rate, name=name, **kwargs)
             self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 

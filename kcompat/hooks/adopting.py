@@ -8,12 +8,12 @@ against, so that `super()` in the class's own code finds the dialect.
 from __future__ import annotations
 
 import abc
+import importlib
 import inspect
-import sys
 from types import CodeType, FunctionType
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from ..environment import APIS, host_class, lineage, resolve_api
+from ..environment import host_class, lineage, resolve_api
 from ..errors import HookError
 from .bases import DIALECTS, base_over, is_home
 
@@ -282,15 +282,10 @@ def _path(cls: type) -> str:
 
 def bundled(name: str) -> Optional[type]:
     """TensorFlow's own OptimizerV2 optimizer of a name, such as "Adam"; None if this TensorFlow has none."""
-    import importlib
-
     modules = {"SGD": "gradient_descent", "RMSprop": "rmsprop"}
     path = "tensorflow.python.keras.optimizer_v2." + modules.get(name, name.lower())
     try:
-        module = sys.modules.get(path) or importlib.import_module(path)
+        module = importlib.import_module(path)
     except ImportError:
         return None
     return getattr(module, name, None)
-
-
-__all__ = ["APIS", "adopt", "bundled", "dialect_in", "dialect_of", "is_native", "names_in"]

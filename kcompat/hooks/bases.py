@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..adapters import adapter_of
 from ..environment import detect, host_class, resolve_api
-from ..errors import ApiNotAvailableError, HookError
+from ..errors import HookError
 
 # Dialect -> (module, class, name of the base class), in the order in which they came.
 DIALECTS = {
@@ -79,9 +79,6 @@ def check_backend(api: str) -> None:
     if backend not in (None, "tensorflow"):
         raise HookError(
             "Keras 3 runs on {} here. Optimizers that are written against the hooks of TensorFlow and Keras "
-            "2 call TensorFlow's operations, which can't run on {}'s arrays. Set KERAS_BACKEND=tensorflow, or "
-            "write the update as a kcompat.UpdateRule.".format(backend, backend)
+            "2 call TensorFlow's operations, which can't run on {}'s arrays. Set KERAS_BACKEND=tensorflow, "
+            "or write the update as a kcompat.UpdateRule.".format(backend, backend)
         )
-
-
-__all__ = ["DIALECTS", "ApiNotAvailableError", "base_class", "base_over", "check_backend"]

@@ -34,11 +34,13 @@ class HooksRule(UpdateRule):
     """Stands where an adapter has its rule. It keeps no slots: the hooks make them."""
 
     def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        """No slots."""
         return {}
 
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
+        """The parameter as it is."""
         return param, {}
 
 
@@ -69,7 +71,7 @@ class Hooked:
         raise NotImplementedError
 
     def _apply_in_replica(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> Any:
-        """What a replica does before all update their variables together: (pairs, what `_apply_hook` gets)."""
+        """What a replica does before all update their variables: (pairs, what `_apply_hook` gets)."""
         raise NotImplementedError
 
     def _apply_hook(self, grad: Any, variable: Any, prepared: Any) -> Any:
@@ -341,7 +343,7 @@ class Hooked:
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]
     ) -> Tuple[List[Tuple[Any, Any]], List[Any]]:
-        """Pairs of a gradient in the variable's dtype and TensorFlow's variable; and what wrote some already."""
+        """Pairs of a gradient in the variable's dtype and TensorFlow's variable; and what wrote some."""
         this: Any = self
         pairs: List[Tuple[Any, Any]] = []
         writes = []

@@ -1,4 +1,4 @@
-"""`installed`: names of optimizer classes that are gone, or mean another class now, for the time of an import.
+"""`installed`: names of optimizer classes that are gone or mean another now, for the time of an import.
 
 Inside the `with`, the names under which TensorFlow and Keras have had their optimizers lead to what a class
 written for them needs here. Which generation a class is written for is read off its body when it is made.

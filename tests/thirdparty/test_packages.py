@@ -1,7 +1,7 @@
 """Optimizer packages of other people, unmodified, against the numbers that they give on their home release.
 
-`home.json` has those numbers: of TensorFlow 2.10 for OptimizerV2's, of 2.11 for lion-tf. They are written anew
-by KCOMPAT_WRITE_HOME=1, there.
+`home.json` has those numbers: of TensorFlow 2.10 for OptimizerV2's, of 2.11 for lion-tf. KCOMPAT_WRITE_HOME=1
+writes them anew, there.
 """
 
 import contextlib
@@ -214,5 +214,3 @@ def test_keras_lookahead_raises_in_words():
     cls = imported("keras_lookahead", "Lookahead")
     with pytest.raises(kcompat.HookError, match="get_updates"):
         cls("adam")
-
-

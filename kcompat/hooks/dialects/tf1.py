@@ -118,7 +118,7 @@ class TF1Dialect(Hooked):
         if self._kc.traced:
             raise HyperparameterError(
                 "{}.learning_rate = {!r}: a class of TensorFlow 1 makes a constant of its learning rate, and "
-                "the step has been traced with it. Give a variable or a callable as the learning rate.".format(
+                "the step has been traced with it. Give a variable or a callable as learning rate.".format(
                     type(self).__name__, value
                 )
             )
@@ -174,8 +174,8 @@ class TF1Dialect(Hooked):
         except Exception as error:
             raise HookError(
                 "{0}.{1}() failed on a resource variable, the only kind there is here: {2}: {3}. The class "
-                "does not define _resource{1}(), and the operations it calls may be those of reference variables "
-                "(such as apply_adam, for which there is resource_apply_adam).".format(
+                "does not define _resource{1}(), and the operations it calls may be those of reference "
+                "variables (such as apply_adam, for which there is resource_apply_adam).".format(
                     type(self).__name__, hook, type(error).__name__, error
                 )
             ) from error
