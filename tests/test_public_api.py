@@ -28,7 +28,17 @@ else:
 import kcompat  # noqa: E402
 from kcompat import vendoring  # noqa: E402
 
-MODULES = ("environment", "errors", "rules", "schedules", "testing", "transforms", "addons", "optimizers")
+MODULES = (
+    "environment",
+    "errors",
+    "hooks",
+    "rules",
+    "schedules",
+    "testing",
+    "transforms",
+    "addons",
+    "optimizers",
+)
 # Their names are there without a framework, their classes are not.
 NATIVE = ("addons", "optimizers")
 # The host's own classes, of which every release has others.

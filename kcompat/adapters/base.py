@@ -203,6 +203,8 @@ class Adapter(Saving):
     """The base of all adapters, mixed into the host's optimizer class in front of it."""
 
     api = ""
+    # Whether its classes are registered with Keras.
+    registered = True
     # Base arguments that mean nothing on this API.
     without: Tuple[str, ...] = ()
     in_place_of_loss_scale = "Use the host's LossScaleOptimizer."
@@ -229,7 +231,8 @@ class Adapter(Saving):
         made._made_with = (rule, cls.api, name)
         made._made = made
         made._host_class = host
-        register(made, host, cls.api, name)
+        if cls.registered:
+            register(made, host, cls.api, name)
         return made
 
     @staticmethod
