@@ -11,7 +11,7 @@ from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..rules.decoupled import Decoupled
-from ..schedules import Schedule, describe_schedule, is_description
+from ..schedules import Schedule, describe_schedule
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
@@ -664,7 +664,7 @@ class Adapter(Saving):
             hyper = rule.hypers.get(name)
             if not isinstance(value, Mapping):
                 continue
-            if hyper is not None and not hyper.static and not is_description(value):
+            if hyper is not None and not hyper.static and "class_name" in value:
                 revived[name] = cls._schedule_from_config(value, custom_objects)
             elif hyper is None and set(value) == {"module", "class", "config"}:
                 inside = cls._revived(rule_class_from(value), value["config"], custom_objects)

@@ -22,7 +22,7 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
-from ..schedules import Schedule
+from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .distribution_tensorflow import DistributedStepAdapter
@@ -876,7 +876,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     @classmethod
     def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
-        return tf.keras.optimizers.schedules.deserialize(dict(config), custom_objects=custom_objects)
+        host = getattr(tf.keras.optimizers, "schedules", None)
+        if host is None:  # TensorFlow 1.13
+            return schedule_of_keras(config)
+        return host.deserialize(dict(config), custom_objects=custom_objects)
 
     def _schedule_to_config(self, schedule: Any) -> Any:
         return tf.keras.optimizers.schedules.serialize(schedule)
