@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from . import optimizers as optimizers
     from . import rules as rules
     from . import schedules as schedules
+    from . import state as state
     from . import testing as testing
     from . import transforms as transforms
     from .adapters import optimizer, optimizer_class
@@ -70,6 +71,7 @@ _SUBMODULES = (
     "optimizers",
     "rules",
     "schedules",
+    "state",
     "testing",
     "transforms",
 )

@@ -34,6 +34,7 @@ MODULES = (
     "hooks",
     "rules",
     "schedules",
+    "state",
     "testing",
     "transforms",
     "addons",
@@ -272,4 +273,4 @@ def test_a_copy_with_fewer_rules_shows_type_checkers_those():
     for family, _ in shown.findall(part[rules]):
         assert "rules/{}.py".format(family.decode()) in part
     top = {name for where, name in shown.findall(part["__init__.py"]) if not where}
-    assert top == {name.encode() for name in MODULES + ("namespaces",)} - {b"addons", b"testing"}
+    assert top == {name.encode() for name in MODULES + ("namespaces",)} - {b"addons", b"state", b"testing"}

@@ -372,11 +372,19 @@ class Adapter(Saving):
                 )
             )
         self._check_layout(hyper, value)
-        if same_kind and self._has_variable(hyper):
-            self._assign_number(hyper, float(value))
-            hyper.source = value
+        if same_kind:
+            self._set_number(hyper, value)
         else:
             hyper.source = value
+            self._source_changed(hyper)
+
+    def _set_number(self, hyper: HyperState, number: Any) -> None:
+        """Replaces a hyperparameter's number, which has been checked, by another."""
+        if self._has_variable(hyper):
+            self._assign_number(hyper, float(number))
+            hyper.source = number
+        else:
+            hyper.source = number
             self._source_changed(hyper)
 
     def _has_variable(self, hyper: HyperState) -> bool:
