@@ -173,6 +173,11 @@ class View:
         }
         return {name: variable for name, variable in found.items() if hasattr(variable, "assign")}
 
+    def build_outer(self, variables: Sequence[Any]) -> None:
+        """Builds Keras 3's LossScaleOptimizer, whose variables come with that."""
+        if self.outer is not self.optimizer and self.adapter.api == "keras_3" and not self.outer.built:
+            self.outer.build(list(variables))
+
     def config(self) -> Dict[str, Any]:
         """`hyperparameters()`, and the loss scale if there is one."""
         config = self.hyperparameters()
@@ -223,6 +228,7 @@ class OwnView(View):
 
     def build(self, variables: Sequence[Any]) -> None:
         self.optimizer.build(variables)
+        self.build_outer(variables)
         self.adapter._make_assignable(variables, self._own())
         for variable in variables:
             known = self.optimizer._kc.variables[self.key(variable)]
@@ -546,7 +552,8 @@ class Keras3View(KerasView):
 
     def build(self, variables: Sequence[Any]) -> None:
         if not self._is_built():
-            self.outer.build(list(variables))
+            self.optimizer.build(list(variables))
+        self.build_outer(variables)
 
 
 class GetUpdatesView(NativeView):
