@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from . import optimizers as optimizers
     from . import rules as rules
     from . import schedules as schedules
+    from . import state as state
     from . import testing as testing
     from . import transforms as transforms
     from .adapters import optimizer, optimizer_class
     from .environment import detect
     from .errors import (
         ApiNotAvailableError,
+        DistributionError,
         GradientError,
         HookError,
         HyperparameterError,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 # Public name -> the module that defines it.
 _WHERE = {
     "ApiNotAvailableError": ".errors",
+    "DistributionError": ".errors",
     "GradientError": ".errors",
     "HookError": ".errors",
     "Hyper": ".rule",
@@ -68,12 +71,14 @@ _SUBMODULES = (
     "optimizers",
     "rules",
     "schedules",
+    "state",
     "testing",
     "transforms",
 )
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "HookError",
     "Hyper",

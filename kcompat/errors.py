@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "HookError",
     "HyperparameterError",
+    "HyperparameterTypeError",
     "KcompatError",
     "NotBuiltError",
     "RuleError",
@@ -41,12 +43,20 @@ class HyperparameterError(KcompatError, ValueError):
     """A hyperparameter has a value that cannot be used, or cannot be set the way it was tried."""
 
 
+class HyperparameterTypeError(HyperparameterError, TypeError):
+    """A hyperparameter has a value of a type that cannot be used."""
+
+
 class UnknownArgumentError(KcompatError, TypeError):
     """A constructor or method was given an argument it does not have."""
 
 
 class GradientError(KcompatError, ValueError):
     """The gradients do not fit: all None, a wrong shape, or no variable to go with."""
+
+
+class DistributionError(KcompatError, RuntimeError):
+    """The optimizer was called where a distribution strategy does not let it take a step."""
 
 
 class HookError(KcompatError, NotImplementedError):

@@ -11,7 +11,7 @@ from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..rules.decoupled import Decoupled
-from ..schedules import Schedule, describe_schedule, is_description
+from ..schedules import Schedule, describe_schedule
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
@@ -159,6 +159,8 @@ class OptimizerState:
         # Names given to variables that have none of their own.
         self.names: Dict[Any, str] = {}
         self.shared: Dict[str, Any] = {}
+        # With gradient accumulation, the number of updates in each TensorFlow 1 graph.
+        self.updates: Dict[Any, Any] = {}
         self.excluded = Excluded()
         # Whether the order of `variables` is that of a list which held them all, and whether it is that of a
         # checkpoint.
@@ -173,6 +175,8 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # On PyTorch, what takes the last step again.
+        self.repeat: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False
@@ -253,7 +257,16 @@ class Adapter(Saving):
                     "{}() was given both learning_rate and its old name lr.".format(type(self).__name__)
                 )
             kwargs["learning_rate"] = kwargs.pop("lr")
-        self._set_up(rule_class(*args, **kwargs), base)
+        for old, new in rule_class.old_names.items():
+            if old in kwargs:
+                text = "{}({}=...): the argument is called {} now.".format(type(self).__name__, old, new)
+                warnings.warn(text, DeprecationWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+        # A schedule may be given as what Keras' schedules.serialize() made of it.
+        given = dict(zip(rule_class.hypers, args))
+        revived = self._revived(rule_class, given, None)
+        args = (*(revived[name] for name in given), *args[len(given) :])
+        self._set_up(rule_class(*args, **self._revived(rule_class, kwargs, None)), base)
 
     @classmethod
     def from_rule(cls, rule: UpdateRule, **base_arguments: Any) -> Any:
@@ -359,11 +372,19 @@ class Adapter(Saving):
                 )
             )
         self._check_layout(hyper, value)
-        if same_kind and self._has_variable(hyper):
-            self._assign_number(hyper, float(value))
-            hyper.source = value
+        if same_kind:
+            self._set_number(hyper, value)
         else:
             hyper.source = value
+            self._source_changed(hyper)
+
+    def _set_number(self, hyper: HyperState, number: Any) -> None:
+        """Replaces a hyperparameter's number, which has been checked, by another."""
+        if self._has_variable(hyper):
+            self._assign_number(hyper, float(number))
+            hyper.source = number
+        else:
+            hyper.source = number
             self._source_changed(hyper)
 
     def _has_variable(self, hyper: HyperState) -> bool:
@@ -651,7 +672,7 @@ class Adapter(Saving):
             hyper = rule.hypers.get(name)
             if not isinstance(value, Mapping):
                 continue
-            if hyper is not None and not hyper.static and not is_description(value):
+            if hyper is not None and not hyper.static and "class_name" in value:
                 revived[name] = cls._schedule_from_config(value, custom_objects)
             elif hyper is None and set(value) == {"module", "class", "config"}:
                 inside = cls._revived(rule_class_from(value), value["config"], custom_objects)
@@ -710,7 +731,9 @@ def _base_names(rule: Type[UpdateRule]) -> List[str]:
 def _check_known(where: str, rule: Type[UpdateRule], kwargs: Mapping[str, Any]) -> None:
     known = [*rule.hypers, *_base_names(rule)]
     for name in kwargs:
-        if name in rule.hypers or rule.takes_child(name) or (name == "lr" and "learning_rate" in rule.hypers):
+        if name in rule.hypers or name in rule.old_names or rule.takes_child(name):
+            continue
+        if name == "lr" and "learning_rate" in rule.hypers:
             continue
         raise UnknownArgumentError(
             "{}() has no argument {!r}; it has {}.{}".format(

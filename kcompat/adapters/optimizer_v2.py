@@ -298,6 +298,10 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
             return [np.asarray(value) for value in values]
         return super()._read_values(variables)
 
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        if _executes_eagerly_outside() or v1.get_default_session() is not None:
+            super()._make_assignable(variables, own)
+
     def _assign_values(self, pairs: Sequence[Tuple[Any, np.ndarray]]) -> None:
         if not _executes_eagerly_outside() and v1.get_default_session() is None:
             pairs = [(v, np.asarray(array, v.dtype.base_dtype.as_numpy_dtype)) for v, array in pairs]

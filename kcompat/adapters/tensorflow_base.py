@@ -22,12 +22,13 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
-from ..rule import hyper_values
-from ..schedules import Schedule
+from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
+from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
+from .kernels import Chain, inside
+from .kernels_tensorflow import Kernel, assign_part, kernel_of
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -52,7 +53,7 @@ def _no_autograph(function: Any) -> Any:
     return exempt()(function)  # TensorFlow 1.14 makes the decorator first
 
 
-class TensorFlowAdapter(StepAdapter):
+class TensorFlowAdapter(DistributedStepAdapter):
     """The shared base of the adapters `tf1`, `get_updates`, `optimizer_v2`, `keras_2_11`, and of `keras_3` on
     TensorFlow.
     """
@@ -75,7 +76,8 @@ class TensorFlowAdapter(StepAdapter):
         if unique is None or getattr(variable, "_in_graph_mode", False):
             if not hasattr(variable, "op"):
                 raise _NoVariableError(_no_variable(type(self).__name__, variable))
-            return variable.op.graph, variable.op.name
+            # Not its operation, which under a distribution strategy is another one in each replica.
+            return variable.graph, variable.name
         return unique
 
     @_no_autograph
@@ -83,6 +85,11 @@ class TensorFlowAdapter(StepAdapter):
         """Creates the optimizer's variables for these variables; those it knows already are passed over."""
         with tf.init_scope():
             self._build(list(var_list))
+
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        if self._is_new_to(variables):
+            with tf.init_scope():
+                self._build(variables)
 
     _build = _no_autograph(StepAdapter._build)
 
@@ -93,13 +100,13 @@ class TensorFlowAdapter(StepAdapter):
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
         strategy = tf.distribute.get_strategy()
+        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
         made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
         if made_here is not None and not made_here(self._native(variable)):
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
-                "the optimizer is built; expected one of {}.".format(
-                    name, type(strategy).__name__ if self._has_strategy() else "no strategy"
-                )
+                "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
+                "strategy.scope().".format(name, named)
             )
 
     # Arrays.
@@ -190,16 +197,17 @@ class TensorFlowAdapter(StepAdapter):
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
-        native = self._native(variable)
+        native = self._one_copy(variable)
         return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
 
-    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
         if self._kc.unset:
-            for variable in variables:
-                known = self._state_of(variable)
-                if known.unset is not None:
-                    self._set_slots(known)
-        return super()._run(grads, variables, global_step)
+            for each in known:
+                if each.unset is not None:
+                    self._set_slots(each)
+        return super()._write_all(grads, variables, known)
 
     def _set_slots(self, known: VariableState) -> None:
         """Gives slots that start from the parameter their initial values, once that has one."""
@@ -216,9 +224,9 @@ class TensorFlowAdapter(StepAdapter):
 
     def _initial_param(self, variable: Any) -> Any:
         """A variable's value, for initial values made of it: in a graph, also before it is initialized."""
-        variable = self._native(variable)
         if tf.executing_eagerly():
-            return variable.read_value()
+            return self._native(variable).read_value()
+        variable = self._one_copy(variable)
         if not hasattr(tf, "raw_ops"):  # TensorFlow 1.13
             return variable.initialized_value()
         # What initialized_value() was until 2.14, out of the operations that cond() had in TensorFlow 1: the
@@ -472,14 +480,13 @@ class TensorFlowAdapter(StepAdapter):
                     type(self).__name__, in_words(global_step)
                 )
             )
+        self._check_distribution(variables[0], aggregate)
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables
-        if self._is_new_to(to_build):
-            with tf.init_scope():
-                self._build(to_build)
         if self._has_strategy():
-            return self._apply_distributed(grads, variables, aggregate, global_step)
+            return self._apply_distributed(grads, variables, to_build, aggregate, global_step)
+        self._build_missing(to_build)
         with tf.name_scope(_scope(name or type(self).__name__)):
             return self._run(grads, variables, global_step)
 
@@ -517,6 +524,9 @@ class TensorFlowAdapter(StepAdapter):
         kernel = kernel_of(rule)
         if kernel is None:
             return no_kernel(type(rule).__name__)
+        strategy = self._strategy_of(known)
+        if strategy is not None:
+            return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
         native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
@@ -640,78 +650,8 @@ class TensorFlowAdapter(StepAdapter):
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
         if tf.executing_eagerly():
             return None
+        self._keep_updates()
         return tf.group(*[_operation(each) for each in [*writes, *counted] if each is not None])
-
-    # Several replicas.
-
-    @staticmethod
-    def _has_strategy() -> bool:
-        has = getattr(tf.distribute, "has_strategy", None)  # not in TensorFlow 1.13's public API
-        return bool(has is not None and has())
-
-    def _apply_distributed(
-        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
-    ) -> Any:
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            raise RuntimeError(
-                "{}.apply_gradients() was called in a cross-replica context, where each replica's gradients "
-                "are not known. Call it inside strategy.run(...).".format(type(self).__name__)
-            )
-        if aggregate:
-            grads = [context.all_reduce(tf.distribute.ReduceOp.SUM, grad) for grad in grads]
-        known = [self._state_of(variable) for variable in variables]
-        done, step = self._steps_done()
-        gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
-        if self._kc.root.needs_all:
-            scalars = self._scalars([each.xp for each in known], done)
-            shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
-            if shared_writes:
-                raise NotImplementedError(
-                    "{}: rules with scalars shared by all variables do not run under a distribution "
-                    "strategy yet.".format(type(self).__name__)
-                )
-        arrays = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)]
-        rows = [g.rows for g in gradients]
-        return context.merge_call(self._update_replicas, args=(arrays, rows, variables, global_step))
-
-    def _update_replicas(
-        self,
-        strategy: Any,
-        arrays: Sequence[Any],
-        rows: Sequence[Any],
-        variables: Sequence[Any],
-        global_step: Any,
-    ) -> Any:
-        """In the cross-replica context: updates each variable's copies where they are."""
-        writes: List[Any] = []
-        for array, row, variable in zip(arrays, rows, variables):
-            known = self._state_of(variable)
-
-            def update(local: Any, array: Any, row: Any, *slots: Any, known: VariableState = known) -> Any:
-                xp = known.xp
-                done, step = self._steps_done()
-                replica = VariableState(local, known.name, known.shape, known.rule, xp)
-                replica.slots = dict(zip(known.slots, slots))
-                hyper = hyper_values(known.rule, self._scalars([xp], done)[xp], xp)
-                written = self._update(
-                    local, replica, Gradient(xp.wrap(array), row), hyper, step, self._must_order()
-                )
-                if tf.executing_eagerly():
-                    return tf.zeros(())
-                return tf.group(*[_operation(each) for each in written])
-
-            slots = [self._native(slot) for slot in known.slots.values()]
-            writes += strategy.extended.update(
-                self._native(variable), update, args=(array, row, *slots), group=False
-            )
-        with self._after([write for write in writes if not tf.executing_eagerly()]):
-            counted = [self._native(self._iterations_variable()).assign_add(1)]
-            if global_step is not None:
-                counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))
-        if tf.executing_eagerly():
-            return None
-        return tf.group(*[_operation(each) for each in counted])
 
     # One variable at a time: the host's own hooks, for wrappers that call them directly.
 
@@ -817,6 +757,36 @@ class TensorFlowAdapter(StepAdapter):
                 )
             ) from error
 
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        in_graph = [native for native in map(self._native, own) if _in_v1_graph(native)]
+        if not in_graph:
+            return
+        session = self._session_of(in_graph[0])
+        if session is None:
+            raise StateError(
+                "Setting the state of an optimizer in a TensorFlow 1 graph needs a session: do it inside "
+                "`with session.as_default():`."
+            )
+        for variable in variables:
+            if not _is_initialized(self._native(variable), session):
+                raise StateError(
+                    "The variable {!r} has not been initialized in this session, and initializing it may "
+                    "undo what is put into the optimizer now. Initialize the model's variables (or restore "
+                    "them) first.".format(self._variable_name(variable))
+                )
+        for native in in_graph:
+            if not _is_initialized(native, session):
+                session.run(native.initializer)
+
+    def _held(self, variable: Any) -> Optional[Callable[[], Any]]:
+        native = self._native(variable)
+        # A tensor that is held keeps its value: what writes the variable then writes it elsewhere. On a GPU
+        # that would hold its memory too.
+        if not tf.executing_eagerly() or not hasattr(native, "handle") or hasattr(native, "values"):
+            return None
+        tensor = native.read_value()
+        return tensor.numpy if "CPU" in tensor.device else None
+
     # Averages and counts.
 
     def _updates(self, counter: Any) -> Any:
@@ -828,9 +798,19 @@ class TensorFlowAdapter(StepAdapter):
         steps = self.gradient_accumulation_steps
         if not steps:
             return counter
-        updates = tf.convert_to_tensor(self._native(counter)) // steps
+        native = self._native(counter)
+        if _in_v1_graph(native) and native.graph.finalized and native.graph in self._kc.updates:
+            return self._kc.updates[native.graph]
+        updates = tf.convert_to_tensor(native) // steps
         updates.read_value = lambda: updates  # Keras' TensorBoard takes `iterations` for a variable
         return updates
+
+    def _keep_updates(self) -> None:
+        """Makes `iterations` readable in a graph that a MonitoredTrainingSession is going to finalize."""
+        counter = self._native(self._iterations_variable())
+        if self.gradient_accumulation_steps and _in_v1_graph(counter):
+            with tf.init_scope():  # a loss scale takes the step inside a branch
+                self._kc.updates[counter.graph] = self._updates(counter)
 
     def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
         """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.
@@ -872,7 +852,10 @@ class TensorFlowAdapter(StepAdapter):
 
     def _is_here(self, known: VariableState) -> bool:
         """Whether a variable is one of the present graph, or of eager mode where that is on."""
-        variable = self._native(known.variable)
+        return self._belongs_here(known.variable)
+
+    def _belongs_here(self, variable: Any) -> bool:
+        variable = self._native(variable)
         with tf.init_scope():
             if tf.executing_eagerly():
                 return not _in_v1_graph(variable)
@@ -926,7 +909,10 @@ class TensorFlowAdapter(StepAdapter):
 
     @classmethod
     def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
-        return tf.keras.optimizers.schedules.deserialize(dict(config), custom_objects=custom_objects)
+        host = getattr(tf.keras.optimizers, "schedules", None)
+        if host is None:  # TensorFlow 1.13
+            return schedule_of_keras(config)
+        return host.deserialize(dict(config), custom_objects=custom_objects)
 
     def _schedule_to_config(self, schedule: Any) -> Any:
         return tf.keras.optimizers.schedules.serialize(schedule)
@@ -971,6 +957,15 @@ _UNREADABLE = (ValueError, RuntimeError, tf.errors.OpError)
 def _in_v1_graph(variable: Any) -> bool:
     """Whether a variable belongs to a TensorFlow 1 graph, so that only a session can assign it."""
     return bool(getattr(variable, "_in_graph_mode", not hasattr(variable, "_unique_id")))
+
+
+def _is_initialized(variable: Any, session: Any) -> bool:
+    """Whether a variable of a TensorFlow 1 graph has a value in a session, which need not make operations."""
+    try:
+        session.run(variable)
+    except tf.errors.FailedPreconditionError:
+        return False
+    return True
 
 
 def _in_function() -> bool:
