@@ -126,6 +126,11 @@ class TF1Adapter(TensorFlowAdapter):
         first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
         return self._non_slot(initial(), name, first)
 
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        # The hyperparameters, too. (Of a native optimizer this adapter has none.)
+        others = getattr(self, "_non_slot_dict", {}).values()
+        super()._make_assignable(variables, [*own, *filter(self._belongs_here, others)])
+
     def _known_here(self) -> List[VariableState]:
         graph = self._graph()
         known = self._kc.variables.values()
