@@ -102,10 +102,10 @@ def started(commands):
             each.kill()
 
 
-def run(program, *arguments, **environment):
+def run(program, *arguments, limit=LIMIT, **environment):
     """What one program found out."""
     with started([(program, arguments, environment)]) as (process,):
-        return process.result()
+        return process.result(limit)
 
 
 def check(found):
