@@ -165,6 +165,12 @@ BY_APPLY = [
 ]
 
 
+def is_zip_host():
+    """Whether the first of the native families saves `.keras` files as zip files, with its state."""
+    cls = BY_APPLY[0][2].Adam
+    return hasattr(cls, "save_own_variables") and not hasattr(cls, "get_slot_names")
+
+
 @contextlib.contextmanager
 def trained(host, case, make=natives.model):
     """A compiled model with a native optimizer that has taken steps, and its trainable variables."""
@@ -684,6 +690,40 @@ def test_nothing_is_unpickled():
             "import keras\n",
         ):
             assert name not in text, (path, name)
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not BY_APPLY or not is_zip_host(), reason="there is no Keras here that writes such files")
+def test_an_order_that_the_file_does_not_tell(tmp_path):
+    """Attributes stand in a file by their names: two layers of one shape, made in the other order."""
+    keras, optimizers = BY_APPLY[0][1:]
+
+    class Pair(keras.layers.Layer):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.second = keras.layers.Dense(3, name="made_first")
+            self.first = keras.layers.Dense(3, name="made_second")
+
+        def build(self, shape):
+            self.second.build(shape)
+            self.first.build(shape)
+            self.built = True
+
+        def call(self, x):
+            return self.first(self.second(x))
+
+    keras.backend.clear_session()
+    ids = keras.layers.Input((3,))
+    made = keras.Model(ids, Pair(name="pair")(ids))
+    optimizer = optimizers.Adam(natives.RATE)
+    variables = made.trainable_variables
+    made.compile(optimizer, "mse")
+    natives.train(optimizer, variables)
+    path = str(tmp_path / "pair.keras")
+    made.save(path)
+    with pytest.raises(StateError, match="does not tell whose they are"):
+        state.read(path)
+    compare(state.read(path, variables=variables), natives.slots_of(optimizer, "Adam", variables))
 
 
 def test_variables_that_do_not_fit(tmp_path):
