@@ -528,3 +528,56 @@ def test_slots_of_narrow_variables(api):
     big = taken.replace(variables={"v": state.VariableSlots("v", (6,), "float16", huge)})
     with pytest.raises(kcompat.StateError, match="beyond float16"):
         state.put(other, [variable], big)
+
+
+def loss_scale_class(api):
+    """Keras' LossScaleOptimizer for optimizers of an API; before TensorFlow 2.4 it is experimental."""
+    if api == "keras_3":
+        return getattr(optimizers_of(api), "LossScaleOptimizer", None)
+    if api in ("optimizer_v2", "keras_2_11"):
+        return getattr(getattr(keras_of(api), "mixed_precision", None), "LossScaleOptimizer", None)
+    return None
+
+
+SCALED = [api for api, mode in MODES if mode == "eager" and loss_scale_class(api)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["kcompat", "native"])
+@pytest.mark.parametrize("api", SCALED)
+def test_with_a_loss_scale_around_it(api, kind):
+    from _modes import make_variable
+
+    def wrapped():
+        if kind == "native":
+            return loss_scale_class(api)(optimizers_of(api).Adam(0.05))
+        return loss_scale_class(api)(kcompat.optimizer(rules.Adam(0.05), api))
+
+    variables = [make_variable(api, value, "v{}".format(i)) for i, value in enumerate(PARAMS)]
+    with trained(api) as made:
+        taken = state.take(made.optimizer, made.variables).loaded()
+    one, other = wrapped(), wrapped()
+    config = dict(taken.config, loss_scale={"value": 256.0, "good_steps": 7})
+    state.put(one, variables, taken.replace(config=config))
+    again = state.take(one, variables)
+    assert again.config["loss_scale"] == {"value": 256.0, "good_steps": 7}
+    assert again.step == 2 and not [line for line in again.diff(taken, rtol=1e-6) if ": m" in line]
+    state.put(other, variables, again)
+    assert state.take(other, variables) == again
+    # Without one, what can't be set is told.
+    with trained(api) as made, pytest.warns(UserWarning, match="loss_scale.value=256.0"):
+        state.put(made.optimizer, made.variables, again)
+
+
+@pytest.mark.skipif("tf1" not in APIS, reason="no TensorFlow 1 API")
+@pytest.mark.filterwarnings("ignore")
+def test_inside_keras_wrapper_of_tensorflow_1():
+    import tensorflow as tf
+
+    with trained("tf1") as made:
+        get = tf.keras.optimizers.get
+        try:
+            outer = get(made.optimizer)
+        except ValueError:
+            return  # Keras 3 does not take it
+        assert state.take(outer, made.variables) == state.take(made.optimizer, made.variables)

@@ -458,11 +458,6 @@ def _check_exact(config: Mapping[str, Any], optimizer: Any, name: str, api: str,
             "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and "
             "kcompat's follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
         )
-    if name == "Adafactor" and (not config.get("relative_step", True) or callable(config["learning_rate"])):
-        raise RuleError(
-            "{}: Keras' Adafactor caps its learning rate by 1 / sqrt(step), whatever relative_step and a "
-            "schedule ask for, and kcompat's does not. Give kcompat.optimizers.Adafactor.".format(what)
-        )
 
 
 def _is_experimental(optimizer: Any) -> bool:

@@ -6,6 +6,8 @@ until it is told to build or to assign.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -173,6 +175,11 @@ class View:
         }
         return {name: variable for name, variable in found.items() if hasattr(variable, "assign")}
 
+    def build_outer(self, variables: Sequence[Any]) -> None:
+        """Builds Keras 3's LossScaleOptimizer, whose variables come with that."""
+        if self.outer is not self.optimizer and self.adapter.api == "keras_3" and not self.outer.built:
+            self.outer.build(list(variables))
+
     def config(self) -> Dict[str, Any]:
         """`hyperparameters()`, and the loss scale if there is one."""
         config = self.hyperparameters()
@@ -223,6 +230,7 @@ class OwnView(View):
 
     def build(self, variables: Sequence[Any]) -> None:
         self.optimizer.build(variables)
+        self.build_outer(variables)
         self.adapter._make_assignable(variables, self._own())
         for variable in variables:
             known = self.optimizer._kc.variables[self.key(variable)]
@@ -309,8 +317,18 @@ class NativeView(View):
             elif hasattr(value, "get_config"):
                 config[name] = self.adapter._schedule_to_config(value)
             else:
-                config[name] = self.number(value)
+                number = self._number_if_known(value)
+                if number is not None:
+                    config[name] = number
         return config
+
+    def _number_if_known(self, source: Any) -> Optional[float]:
+        """The value of a hyperparameter now, or None where it can't be had (a tensor that must be fed)."""
+        try:
+            return self.number(source)
+        except Exception as error:  # TensorFlow's errors have no base that is here
+            logging.getLogger(__name__).info("A hyperparameter can't be read: %s", error)
+            return None
 
     def number(self, source: Any) -> float:
         """The value of a hyperparameter now: a number, a callable, a variable or a tensor."""
@@ -358,11 +376,13 @@ class TF1View(NativeView):
         return {"m": Slot(found["m"], lambda a: a * -self._rate(a), lambda m: m / -self._rate(m))}
 
     def _rate(self, array: np.ndarray) -> Any:
-        rate = self.number(self.rule._hyper_values["learning_rate"])
-        if rate == 0:
+        rate = self._number_if_known(self.rule._hyper_values["learning_rate"])
+        if not rate:
             raise StateError(
-                "{}: its learning rate is 0. It keeps the learning rate out of its velocity, and kcompat and "
-                "Keras keep it in, so that the one can't be had from the other.".format(self.cls)
+                "{}: its learning rate {}. It keeps the learning rate out of its velocity, and kcompat and "
+                "Keras keep it in, so that the one can't be had from the other.".format(
+                    self.cls, "is 0" if rate == 0 else "can't be read here"
+                )
             )
         return array.dtype.type(rate)
 
@@ -399,8 +419,6 @@ class TF1View(NativeView):
             self.adapter._assign_values([(variable, np.asarray(beta ** (step + 1)))])
 
     def build(self, variables: Sequence[Any]) -> None:
-        import contextlib
-
         with contextlib.ExitStack() as stack:
             if self.adapter._graph() is not None:
                 stack.enter_context(self.adapter._graph().as_default())
@@ -546,7 +564,8 @@ class Keras3View(KerasView):
 
     def build(self, variables: Sequence[Any]) -> None:
         if not self._is_built():
-            self.outer.build(list(variables))
+            self.optimizer.build(list(variables))
+        self.build_outer(variables)
 
 
 class GetUpdatesView(NativeView):
