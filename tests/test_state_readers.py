@@ -383,8 +383,11 @@ def test_hdf5_of_the_first_api(case, tmp_path):
     )
     assert read.config["learning_rate"] == natives.RATE
     if cls == "Nadam":
+        # Keras 2.3 stores it. Before, it follows from the step.
         steps_taken = np.arange(1, natives.STEPS + 1)
         product = np.prod(0.9 * (1 - 0.5 * 0.96 ** (steps_taken * 0.004)))
+        stored = [each for each in optimizer.weights if "m_schedule" in each.name]
+        product = keras.backend.get_value(stored[0]) if stored else product
         np.testing.assert_allclose(np.asarray(read.shared["mu_product"]), product, rtol=1e-6)
 
 
