@@ -1,6 +1,8 @@
 """How Sphinx builds this documentation: `tox run -e docs`."""
 
 import os
+import pathlib
+import re
 import sys
 
 sys.path.insert(0, os.path.abspath(".."))
@@ -32,6 +34,7 @@ autodoc_typehints = "none"  # types are in the docstrings, with shapes and dtype
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 # Off line there is nothing to look up; what is linked within this documentation is checked either way.
 intersphinx_mapping = {}
@@ -48,3 +51,38 @@ html_show_sphinx = False
 
 # Single backquotes in docstrings are code here, as in Markdown.
 default_role = "code"
+
+# Pages of the repository that are read there, and as pages here: page -> file.
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_ELSEWHERE = {"changes": "CHANGELOG.md", "undertow": "examples/undertow/README.md"}
+
+
+def _moved(page, text):
+    """A page's text, its links those of this documentation."""
+    if page in _ELSEWHERE:
+        text = (_ROOT / _ELSEWHERE[page]).read_text(encoding="utf-8")
+        text = re.sub(r"\]\((?:\.\./)*docs/([\w.]+)\)", r"](\1)", text)
+        text = text.replace("](../../README.md)", "](index.md)")
+    for name, file in _ELSEWHERE.items():
+        text = text.replace("](../{})".format(file), "]({}.md)".format(name))
+    return text
+
+
+def _as_restructured_text(app, what, name, obj, options, lines):
+    """Formulas in docstrings: `|g|`, `a * b` and `lambda_` are markup to reStructuredText."""
+    for i, line in enumerate(lines):
+        argument = re.match(r"\s*[\w, ]+: ", line)  # napoleon's, which escapes it itself
+        start = argument.end() if argument and line.startswith(" ") else 0
+        parts = line[start:].split("`")
+        parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[|*]", r"\\\g<0>", part) for part in parts[::2]]
+        lines[i] = line[:start] + "`".join(parts)
+
+
+def setup(app):
+    """Connects the two."""
+
+    def read(app, page, source):
+        source[0] = _moved(page, source[0])
+
+    app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", _as_restructured_text, priority=400)

@@ -1,4 +1,6 @@
-"""The Python in these pages and in the README runs as tests: `tox run -m docs`.
+"""A pytest plugin: the Python in these pages and in the README runs as tests.
+
+    python -m pytest -p docs.run_pages docs README.md       # tox run -m pages
 
 A page's blocks run in order, in one namespace. An HTML comment says what a reader need not see:
 `<!--- skip: next if(...) -->` for what another release is needed for, `<!--- invisible-code-block: python`
@@ -41,9 +43,10 @@ _arguments = dict(
     setup=_namespace,
     fixtures=["in_an_empty_folder"],
 )
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 pytest_collect_file = (
-    Sybil(patterns=["*.md"], excludes=NOT_RUN, **_arguments)
-    + Sybil(path="..", patterns=["README.md"], **_arguments)
+    Sybil(path=os.path.join(ROOT, "docs"), patterns=["*.md"], excludes=NOT_RUN, **_arguments)
+    + Sybil(path=ROOT, filenames=["README.md"], **_arguments)
 ).pytest()
 
 
