@@ -54,7 +54,11 @@ default_role = "code"
 
 # Pages of the repository that are read there, and as pages here: page -> file.
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
-_ELSEWHERE = {"changes": "CHANGELOG.md", "undertow": "examples/undertow/README.md"}
+_ELSEWHERE = {
+    "changes": "CHANGELOG.md",
+    "contributing": "CONTRIBUTING.md",
+    "undertow": "examples/undertow/README.md",
+}
 
 
 def _moved(page, text):

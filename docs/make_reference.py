@@ -1,6 +1,6 @@
 """Writes docs/reference/command_line.md: what each subcommand says of itself.
 
-    python docs/make_reference.py
+    python docs/make_reference.py          # --check: only tell whether the page is up to date
 """
 
 import argparse
@@ -16,8 +16,8 @@ from kcompat.cli import COMMANDS  # noqa: E402
 
 HEAD = """# The command line
 
-`python -m kcompat COMMAND`, also installed as `kcompat COMMAND`. Written by `python docs/make_reference.py`; do not
-edit.
+`python -m kcompat COMMAND`, also installed as `kcompat COMMAND`. Written by
+`python docs/make_reference.py`; do not edit.
 """
 
 
@@ -38,5 +38,19 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def main() -> int:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is out of date")
+    target = HERE / "reference" / "command_line.md"
+    if parser.parse_args().check:
+        if target.read_text(encoding="utf-8") != page():
+            print("{} is out of date: run python docs/make_reference.py".format(target.name), file=sys.stderr)
+            return 1
+        return 0
+    target.write_text(page(), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    (HERE / "reference" / "command_line.md").write_text(page())
+    sys.exit(main())

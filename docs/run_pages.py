@@ -38,11 +38,11 @@ def _namespace(namespace):
     warnings.simplefilter("ignore", DeprecationWarning)
 
 
-_arguments = dict(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
-    setup=_namespace,
-    fixtures=["in_an_empty_folder"],
-)
+_arguments = {
+    "parsers": [PythonCodeBlockParser(), SkipParser()],
+    "setup": _namespace,
+    "fixtures": ["in_an_empty_folder"],
+}
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 pytest_collect_file = (
     Sybil(path=os.path.join(ROOT, "docs"), patterns=["*.md"], excludes=NOT_RUN, **_arguments)

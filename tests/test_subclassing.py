@@ -1,4 +1,4 @@
-"""docs/subclassing.md is right about the hosts installed here: its tables of hooks, and the order of calls."""
+"""docs/subclassing.md is right about the hosts installed here: its tables of hooks, its order of calls."""
 
 import inspect
 import os
@@ -77,7 +77,7 @@ def test_hooks_and_their_arguments(api):
 
 
 def _recording(host, hooks, calls):
-    """A subclass of the host's class that takes down the calls of its hooks, and does nothing else in them."""
+    """A subclass of the host's class that takes down the calls of its hooks, and does nothing else."""
 
     def recorder(name):
         own = getattr(host, name, None)
