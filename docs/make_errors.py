@@ -1,18 +1,22 @@
 """Writes docs/errors.md: every message that kcompat raises, by class, so that a search for one finds it.
 
     python docs/make_errors.py          # --check: only tell whether the page is up to date
+    python docs/make_errors.py --results .tox/results
 
-The messages are read from the source; what a class means, and what to do about it, is written here.
+The messages are read from the source; what a class means, and what to do about it, is written here. Which test
+produces a message is taken from a run of the tests with KCOMPAT_RECORD_ERRORS, and kept in docs/errors.json.
 """
 
 import argparse
 import ast
+import json
 import pathlib
 import re
 import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE / "errors.json"
 PACKAGE = HERE.parent / "kcompat"
 
 # Class -> (what it also is, what it means, what to do).
@@ -94,6 +98,8 @@ class Message(NamedTuple):
     error: str
     text: str
     file: str
+    first_line: int
+    last_line: int
 
 
 def _text(node: ast.AST) -> Optional[str]:
@@ -115,7 +121,8 @@ def messages() -> Iterator[Message]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLASSES:
                 text = _text(node.args[0]) if node.args else None
                 if text is not None and re.sub(r"\{.*?\}|\W", "", text):
-                    yield Message(node.func.id, text, path.relative_to(PACKAGE).as_posix())
+                    place = path.relative_to(PACKAGE).as_posix()
+                    yield Message(node.func.id, text, place, node.lineno, node.end_lineno or node.lineno)
 
 
 def _shown(text: str) -> str:
@@ -124,20 +131,43 @@ def _shown(text: str) -> str:
     return " ".join(shown.replace("`", "'").split())
 
 
+def tests() -> Dict[str, str]:
+    """Message, as it is shown -> a test that produces it."""
+    found: Dict[str, str] = json.loads(TESTS.read_text(encoding="utf-8"))
+    return found
+
+
+def take_results(folder: pathlib.Path) -> None:
+    """Add what a run of the tests left, and drop messages that are gone."""
+    known, made = tests(), list(messages())
+    for path in sorted(folder.glob("errors-*.json")):
+        for place, line, test in json.loads(path.read_text(encoding="utf-8")):
+            for message in made:
+                if message.file == place and message.first_line <= line <= message.last_line:
+                    known.setdefault(_shown(message.text), test.rpartition("/")[2])
+    texts = {_shown(message.text) for message in made}
+    kept = {text: known[text] for text in sorted(known) if text in texts}
+    TESTS.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def page() -> str:
     """The whole page."""
+    produced = tests()
     by_class: Dict[str, List[Message]] = {}
     for message in messages():
         by_class.setdefault(message.error, []).append(message)
     parts = [HEAD]
     for error, (also, means, cure) in CLASSES.items():
         parts.append("## `{}`\n\nAlso a {}. {} {}\n".format(error, also, means, cure))
-        seen = {}
-        for message in by_class.get(error, []):
-            seen.setdefault(_shown(message.text), message.file)
-        if seen:
-            rows = ["| {} | `{}` |".format(text.replace("|", "\\|"), seen[text]) for text in sorted(seen)]
-            parts.append("\n".join(["| Message | Raised in |", "|---|---|", *rows]) + "\n")
+        texts = sorted({_shown(message.text) for message in by_class.get(error, [])})
+        if texts:
+            rows = [
+                "| {} | {} |".format(
+                    text.replace("|", "\\|"), "`{}`".format(produced[text]) if text in produced else ""
+                )
+                for text in texts
+            ]
+            parts.append("\n".join(["| Message | A test that produces it |", "|---|---|", *rows]) + "\n")
     return "\n".join(parts)
 
 
@@ -145,8 +175,12 @@ def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is out of date")
+    parser.add_argument("--results", type=pathlib.Path, help="a folder in which runs of the tests left theirs")
     target = HERE / "errors.md"
-    if parser.parse_args().check:
+    args = parser.parse_args()
+    if args.results is not None:
+        take_results(args.results)
+    if args.check:
         if target.read_text(encoding="utf-8") != page():
             print("docs/errors.md is out of date: run python docs/make_errors.py", file=sys.stderr)
             return 1
