@@ -3,8 +3,8 @@
     python docs/make_errors.py          # --check: only tell whether the page is up to date
     python docs/make_errors.py --results .tox/results
 
-The messages are read from the source; what a class means, and what to do about it, is written here. Which test
-produces a message is taken from a run of the tests with KCOMPAT_RECORD_ERRORS, and kept in docs/errors.json.
+The messages are read from the source; what a class means, and what to do about it, is written here. Which
+test produces a message is taken from a run of the tests with KCOMPAT_RECORD_ERRORS, and kept in errors.json.
 """
 
 import argparse
@@ -174,7 +174,7 @@ def page() -> str:
 def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if out of date")
     parser.add_argument("--results", type=pathlib.Path, help="a folder in which runs of the tests left theirs")
     target = HERE / "errors.md"
     args = parser.parse_args()

@@ -41,7 +41,7 @@ def page() -> str:
 def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if out of date")
     target = HERE / "reference" / "command_line.md"
     if parser.parse_args().check:
         if target.read_text(encoding="utf-8") != page():
