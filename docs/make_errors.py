@@ -175,7 +175,7 @@ def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if out of date")
-    parser.add_argument("--results", type=pathlib.Path, help="a folder in which runs of the tests left theirs")
+    parser.add_argument("--results", type=pathlib.Path, help="the folder of a run of the tests")
     target = HERE / "errors.md"
     args = parser.parse_args()
     if args.results is not None:
