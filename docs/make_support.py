@@ -7,6 +7,7 @@
 import argparse
 import collections
 import datetime
+import json
 import pathlib
 import re
 import sys
@@ -45,6 +46,15 @@ How many tests ran on each optimizer API.
 """
 
 
+CURVES = """
+## One training, everywhere
+
+A small network is trained with AdamW on each release and API (`tests/test_curve.py`); the thickest line is
+drawn first.
+
+![The training curves of all environments lie on each other](curves.png)
+"""
+
 APART = """
 ## How far from the oracle
 
@@ -63,6 +73,7 @@ class Result(NamedTuple):
     ok: bool
     double: bool
     difference: Optional[float]
+    curve: Optional[List[float]]
 
 
 def apis_of(environment: str) -> Set[str]:
@@ -80,10 +91,10 @@ def read(path: pathlib.Path) -> List[Result]:
             continue
         ok = case.find("failure") is None and case.find("error") is None
         words = set(re.split(r"[\[\]\-]", case.get("name", "")))
-        found = [p.get("value") for p in case.iter("property") if p.get("name") == "difference"]
-        difference = float(found[0]) if found else None
+        recorded = {p.get("name"): json.loads(p.get("value", "")) for p in case.iter("property")}
         module, double = case.get("classname", "").rpartition(".")[2], "float64" in case.get("name", "")
-        results.append(Result(module, words & here, ok, double, difference))
+        apart, curve = recorded.get("difference"), recorded.get("curve")
+        results.append(Result(module, words & here, ok, double, apart, curve))
     return results
 
 
@@ -129,12 +140,35 @@ def page(found: Dict[str, List[Result]]) -> str:
     parts = [
         HEAD.format(date=datetime.date.today().isoformat()),
         table(["Environment", *["`{}`".format(api) for api in APIS]], by_api),
+        CURVES,
         APART,
         table(["Environment", *["`{}`".format(api) for api in APIS]], apart),
         "\n## Releases and features\n\n",
         table(["Environment", *FEATURES, "all"], by_feature),
     ]
     return "".join(parts)
+
+
+def draw(found: Dict[str, List[Result]], target: pathlib.Path) -> None:
+    """The training curves of all environments and APIs, over each other."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    every = [result for results in found.values() for result in results if result.curve]
+    curves = [(api, result.curve) for result in every for api in result.apis]
+    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    count = collections.Counter(api for api, _ in curves)
+    for i, api in enumerate(each for each in APIS if count[each]):
+        for j, curve in enumerate(curve for name, curve in curves if name == api):
+            label = "{} ({} environments)".format(api, count[api]) if j == 0 else None
+            steps = range(1, len(curve) + 1)
+            axes.plot(steps, curve, "C{}".format(i), lw=9 - 2 * i, label=label)
+    axes.set(yscale="log", xlabel="step", ylabel="training loss")
+    axes.set_title("{} trainings with AdamW, one definition: the curves lie on each other".format(len(curves)))
+    axes.legend()
+    figure.savefig(target, dpi=120)
 
 
 def main() -> int:
@@ -144,6 +178,7 @@ def main() -> int:
     files = sorted(parser.parse_args().results.glob("py*.xml"))
     found = {path.stem: read(path) for path in files}
     (HERE / "support.md").write_text(page(found), encoding="utf-8")
+    draw(found, HERE / "curves.png")
     return 0
 
 
