@@ -166,7 +166,7 @@ def draw(found: Dict[str, List[Result]], target: pathlib.Path) -> None:
             steps = range(1, len(curve) + 1)
             axes.plot(steps, curve, "C{}".format(i), lw=9 - 2 * i, label=label)
     axes.set(yscale="log", xlabel="step", ylabel="training loss")
-    axes.set_title("{} trainings with AdamW, one definition: the curves lie on each other".format(len(curves)))
+    axes.set_title("{} trainings with AdamW, written once: the curves lie on each other".format(len(curves)))
     axes.legend()
     figure.savefig(target, dpi=120)
 
