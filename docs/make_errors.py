@@ -49,6 +49,12 @@ CLASSES = {
         "State can't be read, matched or put back without losing something. Nothing was assigned.",
         "[Saving and loading](saving.md) and [moving a model](state.md) have what fits where.",
     ),
+    "DistributionError": (
+        "RuntimeError",
+        "An optimizer was used where its host's rules of distribution forbid it, or can't do what is asked.",
+        "Call it in the replica context, with variables of the strategy's scope; "
+        "[decisions](decisions.md) has what works where.",
+    ),
     "NotBuiltError": (
         "RuntimeError",
         "The optimizer has no variables yet, and what was asked needs them.",

@@ -19,6 +19,7 @@ from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
 from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, the_rule
+from .uninterrupted import Uninterrupted
 
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
 # 0.999 is 1, and a second moment that is kept in it freezes.
@@ -111,6 +112,10 @@ class StepAdapter(Adapter):
     def _native(self, variable: Any) -> Any:
         """What holds the value of a variable of the host: itself, or the framework's variable behind it."""
         return variable
+
+    def _constraint_of(self, variable: Any) -> Any:
+        """What maps a variable's new value to one that it may have, or None."""
+        return getattr(variable, "constraint", None)
 
     def _dtype_name(self, variable: Any) -> str:
         """A variable's dtype, such as "float32"."""
@@ -366,15 +371,22 @@ class StepAdapter(Adapter):
 
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
-        ordered = self._must_order()
         known = [self._state_of(variable) for variable in variables]
+        with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
+            writes = self._write_all(grads, variables, known)
+            return self._count(writes, global_step, self._must_order())
+
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
+        """Updates variables and slots, without counting the step. Returns the operations that write."""
+        ordered = self._must_order()
         with self._after(grads if ordered else ()):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
             with self._after([check for gradient in gradients for check in gradient.checks]):
-                writes = self._update_all(gradients, known, variables, scalars, step, ordered)
-                return self._count(writes, global_step, ordered)
+                return self._update_all(gradients, known, variables, scalars, step, ordered)
 
     def _update_all(
         self,
@@ -402,14 +414,15 @@ class StepAdapter(Adapter):
                 if not each.checked and self._way_of(each).kernel is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        # What `prepare` made of one variable's gradient may have read another variable.
+        # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
+        prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
             for variable, each, gradient, hyper in todo:
                 writes += self._update(variable, each, gradient, hyper, step, ordered)
-        for variable, value in shared_writes:
-            with self._after([value] if ordered else ()):
-                writes.append(self._write(variable, value))
+        # Every update reads the shared scalars as they were, or what was made of them.
+        with self._after([*prepared, *writes] if ordered and shared_writes else ()):
+            writes += [self._write(variable, value) for variable, value in shared_writes]
         return writes
 
     def _prepare_all(
@@ -494,7 +507,7 @@ class StepAdapter(Adapter):
         """Runs the rule on one variable and writes the result. Returns the operations that write."""
         rows = gradient.rows
         values = self._settled(self._new_values(variable, known, gradient, hyper, step))
-        constraint = getattr(variable, "constraint", None)
+        constraint = self._constraint_of(known.variable)
         with self._after([value for _, value in values] if ordered else ()):
             writes = []
             for target, value in values:
@@ -586,7 +599,7 @@ class StepAdapter(Adapter):
         for clip in clips:
             alone = clip.around(Overwritten())
             hyper = hyper_values(alone, scalars, xp)
-            if alone.needs_all:
+            if alone.prepared:  # around a rule that sees all gradients at once, it clips there
                 slots: List[Mapping[str, Any]] = [{} for _ in clipped]
                 clipped = list(alone.prepare(xp, clipped, clipped, slots, {}, hyper, xp.scalar(1.0))[0])
             else:
