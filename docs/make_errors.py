@@ -33,6 +33,11 @@ CLASSES = {
         "A hyperparameter has a value that cannot be used, or is set in a way that could have no effect.",
         "[Learning rates](learning_rates.md) has what may be given, and when it may be set.",
     ),
+    "HyperparameterTypeError": (
+        "HyperparameterError and TypeError",
+        "A hyperparameter is no number at all, where Keras raises a TypeError.",
+        "[Learning rates](learning_rates.md) has what may be given.",
+    ),
     "UnknownArgumentError": (
         "TypeError",
         "A constructor or a method was given an argument that it does not have.",
@@ -156,8 +161,17 @@ def take_results(folder: pathlib.Path) -> None:
     TESTS.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def check_classes() -> None:
+    """Raise SystemExit if kcompat/errors.py has a class that CLASSES does not explain."""
+    tree = ast.parse((PACKAGE / "errors.py").read_text(encoding="utf-8"))
+    there = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - {"KcompatError"}
+    if there - set(CLASSES):
+        raise SystemExit("docs/make_errors.py does not explain {}.".format(", ".join(there - set(CLASSES))))
+
+
 def page() -> str:
     """The whole page."""
+    check_classes()
     produced = tests()
     by_class: Dict[str, List[Message]] = {}
     for message in messages():
