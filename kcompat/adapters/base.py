@@ -175,6 +175,8 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # On PyTorch, what takes the last step again.
+        self.repeat: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False

@@ -27,7 +27,8 @@ from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
+from .kernels import Chain, inside
+from .kernels_tensorflow import Kernel, assign_part, kernel_of
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
