@@ -35,6 +35,7 @@ autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_custom_sections = [("Class attributes", "Attributes")]
 
 # Off line there is nothing to look up; what is linked within this documentation is checked either way.
 intersphinx_mapping = {}
@@ -65,7 +66,7 @@ def _moved(page, text):
     """A page's text, its links those of this documentation."""
     if page in _ELSEWHERE:
         text = (_ROOT / _ELSEWHERE[page]).read_text(encoding="utf-8")
-        text = re.sub(r"\]\((?:\.\./)*docs/([\w.]+)\)", r"](\1)", text)
+        text = re.sub(r"\]\((?:\.\./)*docs/([\w.#-]+)\)", r"](\1)", text)
         text = text.replace("](../../README.md)", "](index.md)")
     for name, file in _ELSEWHERE.items():
         text = text.replace("](../{})".format(file), "]({}.md)".format(name))
@@ -79,6 +80,9 @@ def _as_restructured_text(app, what, name, obj, options, lines):
         start = argument.end() if argument and line.startswith(" ") else 0
         parts = line[start:].split("`")
         parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[|*]", r"\\\g<0>", part) for part in parts[::2]]
+        for after in range(2, len(parts), 2):
+            if parts[after][:1].isalnum():  # as in `LazyArray`s
+                parts[after] = "\\ " + parts[after]
         lines[i] = line[:start] + "`".join(parts)
 
 

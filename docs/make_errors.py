@@ -60,6 +60,11 @@ CLASSES = {
         "Call it in the replica context, with variables of the strategy's scope; "
         "[decisions](decisions.md) has what works where.",
     ),
+    "HookError": (
+        "NotImplementedError",
+        "A hook of an optimizer that was written for another API is missing, or can't be carried over.",
+        "[Hooks](hooks.md) has what can.",
+    ),
     "NotBuiltError": (
         "RuntimeError",
         "The optimizer has no variables yet, and what was asked needs them.",
