@@ -585,21 +585,21 @@ def test_flipped_bits_in_checkpoints(name, seed, tmp_path_factory):
     assert read is None or not read.diff(intact)
 
 
-@pytest.mark.parametrize(
-    "name", ["tf2.10-adam.h5", "tf2.15-adam.keras", "tf2.22-adam.h5", "keras3-jax-adam.weights.h5"]
-)
+@pytest.mark.parametrize("name", ["tf2.15-adam.keras", "tf2.22-adam.keras"])
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30))
-def test_flipped_bits_in_hdf5(name, seed, tmp_path_factory):
-    """HDF5 has no checksums (a zip file has), so that a flipped number is not told; nothing else happens."""
+def test_flipped_bits_in_zip_files(name, seed, tmp_path_factory):
+    """A zip file has checksums, which are compared before HDF5 sees anything.
+
+    A plain HDF5 file has none: a flipped number is not told, and HDF5's library itself may crash on a flip in
+    what it believes of the file's structure.
+    """
     if needs_h5py(name):
         pytest.skip("there is no h5py here")
     folder = str(tmp_path_factory.mktemp("flipped"))
-    generator = random.Random(seed)
-    flip(copied(name, folder)[0], generator)
+    flip(copied(name, folder)[0], random.Random(seed))
     read = attempt(name, folder)
-    if name.endswith(".keras") and read is not None:
-        assert not read.diff(state.read(os.path.join(DATA, name), weights=True))
+    assert read is None or not read.diff(state.read(os.path.join(DATA, name), weights=True))
 
 
 def flip(path, generator):
