@@ -173,6 +173,8 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # What is compiled of the step, on a framework where something is: an object of the adapter's.
+        self.compiled: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False

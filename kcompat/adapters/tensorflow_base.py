@@ -26,6 +26,7 @@ from ..rule import hyper_values
 from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
+from .compiled_tensorflow import FEW, LARGE, Compiled, operations_of, why_no_xla, why_not_fused
 from .hosts_saving import loading_saved_model
 from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
 from .plan import Way, no_kernel, the_rule
@@ -199,7 +200,63 @@ class TensorFlowAdapter(StepAdapter):
                 known = self._state_of(variable)
                 if known.unset is not None:
                     self._set_slots(known)
+        if tf.executing_eagerly() and self._run_traced(grads, variables):
+            return self._count((), global_step, ordered=False)
         return super()._run(grads, variables, global_step)
+
+    def _run_traced(self, grads: Sequence[Any], variables: Sequence[Any]) -> bool:
+        """In eager mode, takes a step by one traced function, if many rules run by their own operations.
+
+        Returns:
+            Whether it was taken so; it is not counted yet.
+        """
+        known = [self._state_of(variable) for variable in variables]
+        if not self._is_worth_a_trace(known, grads):
+            return False
+        done, step = self._steps_done()
+        hypers = list(self._kc.hypers.values())
+        values = [step, *[self._hyper_value(hyper, done) for hyper in hypers]]
+        numbers = tf.convert_to_tensor(values, tf.float64)
+        key: List[Any] = []
+        tensors, specs = [numbers], [tf.TensorSpec(numbers.shape, tf.float64)]
+        for each, grad in zip(known, grads):
+            sparse = isinstance(grad, tf.IndexedSlices)
+            parts = [grad.values, grad.indices] if sparse else [grad]
+            shapes = [(None, *each.shape[1:]), (None,)] if sparse else [each.shape]
+            key.append((id(each), *[part.dtype for part in parts]))
+            tensors += parts
+            specs += [tf.TensorSpec(shape, part.dtype) for shape, part in zip(shapes, parts)]
+
+        def body(numbers: Any, *tensors: Any) -> None:
+            rest = iter(tensors)
+            given = [next(rest) if len(k) == 2 else tf.IndexedSlices(next(rest), next(rest)) for k in key]
+            step, *values = tf.unstack(numbers)
+            scalars = {
+                xp: {(id(h.rule), h.name): xp.scalar(v) for h, v in zip(hypers, values)}
+                for xp in {each.xp for each in known}
+            }
+            gradients = [self._gradient(g, k, v) for g, k, v in zip(given, known, variables)]
+            with self._after([check for gradient in gradients for check in gradient.checks]):
+                self._update_all(gradients, known, variables, scalars, step, ordered=False)
+
+        return self._compiled().step(tuple(key), tensors, specs, body)
+
+    def _is_worth_a_trace(self, known: Sequence[VariableState], grads: Sequence[Any]) -> bool:
+        """Whether an eager step has many variables that neither a kernel nor a compiled step updates."""
+        slow = 0
+        for each, grad in zip(known, grads):
+            way = self._way_of(each)
+            if way.plain:
+                return False
+            by_rows = each.rule.sparse == "rows" and isinstance(grad, tf.IndexedSlices)
+            slow += by_rows or (way.kernel is None and way.large is None)
+        return slow > FEW
+
+    def _compiled(self) -> Compiled:
+        if self._kc.compiled is None:
+            self._kc.compiled = Compiled()
+        compiled: Compiled = self._kc.compiled
+        return compiled
 
     def _set_slots(self, known: VariableState) -> None:
         """Gives slots that start from the parameter their initial values, once that has one."""
@@ -510,9 +567,50 @@ class TensorFlowAdapter(StepAdapter):
         summed.set_shape((None, *shape[1:]))
         return Gradient(xp.wrap(summed), rows, [*checks, summed])
 
-    # Kernels.
+    # Kernels, and what is compiled.
 
     def _find_way(self, known: VariableState) -> Way:
+        way = self._find_kernel(known)
+        kernel = way.kernel
+        passes_once = kernel is not None and not kernel.decays and way.chain is None
+        if int(np.prod(known.shape)) < LARGE or passes_once:
+            return way
+        why = self._why_not_compiled(known)
+        if why is not None:
+            return way if kernel is not None else the_rule("{}, and {}".format(way.why, why))
+        natives = [self._native(each) for each in (known.variable, *known.slots.values())]
+        large = self._compiled().large_step(known.rule, known.xp, list(known.slots), natives)
+        why = "it is large, and {}".format(way.why if kernel is None else "XLA does it all in one pass")
+        return way._replace(path="XLA", why=why, large=large)
+
+    def _why_not_compiled(self, known: VariableState) -> Optional[str]:
+        """Why XLA is not to take a large variable's step, in words, or None."""
+        if getattr(known.variable, "constraint", None) is not None:
+            return "the variable has a constraint"
+        if _in_v1_graph(self._native(known.variable)):
+            return "sessions run no compiled step"
+        why = why_no_xla()
+        if why is not None:
+            return why
+        xp, rule = known.xp, known.rule
+
+        def run() -> None:
+            def given(shape: Any) -> Any:
+                return xp.wrap(v1.placeholder(xp.compute_dtype, shape))
+
+            def scalar() -> Any:
+                return xp.scalar(v1.placeholder(tf.float64, ()))
+
+            shared = {name: given(()) for name in self._kc.shared}
+            scalars = {(id(hyper.rule), hyper.name): scalar() for hyper in self._kc.hypers.values()}
+            slots = {name: given(self._shape(slot)) for name, slot in known.slots.items()}
+            hyper = hyper_values(rule, scalars, xp, shared)
+            rule.update(xp, given(known.shape), given(known.shape), slots, hyper, scalar())
+
+        return why_not_fused(operations_of(run))
+
+    def _find_kernel(self, known: VariableState) -> Way:
+        """How a variable would be updated if it were small."""
         rule = inside(known.rule)
         kernel = kernel_of(rule)
         if kernel is None:
@@ -557,7 +655,11 @@ class TensorFlowAdapter(StepAdapter):
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
     ) -> List[Any]:
         if gradient.rows is None and self._kc.kernel_scalars is not None:
-            kernel = self._way_of(known).kernel
+            kernel, large = self._way_of(known).kernel, self._way_of(known).large
+            if large is not None:
+                natives = [self._native(each) for each in (variable, *known.slots.values())]
+                large(natives, known.xp.unwrap(gradient.array), hyper, known.xp.scalar(step))
+                return []
             if kernel is not None:
                 done = self._run_kernel(kernel, variable, known, gradient.array, hyper, step, ordered)
                 if done is not None:
