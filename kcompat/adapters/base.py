@@ -175,6 +175,8 @@ class OptimizerState:
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
         # What is compiled of the step, on a framework where something is: an object of the adapter's.
         self.compiled: Any = None
+        # Zeros that stand for parameters where initial slots are made in a graph.
+        self.zeros: Dict[Any, Any] = {}
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False

@@ -32,12 +32,15 @@ _logger = logging.getLogger(__name__)
 # Operations that XLA fuses into one pass over memory, or into one more for each reduction. A rule that has
 # others, such as products and factorizations of matrices, gains nothing by it, or can't be compiled at all.
 _FUSED = frozenset(
-    "Abs Add AddN AddV2 All Any BroadcastTo Cast Ceil Const Cos Div Equal Exp ExpandDims Expm1 Fill Floor FloorMod "
-    "Greater GreaterEqual Identity IsFinite IsInf IsNan Less LessEqual Log Log1p LogicalAnd LogicalNot "
-    "LogicalOr Max Maximum Mean Min Minimum Mul Neg NotEqual OnesLike Placeholder Pow Prod RealDiv Reciprocal "
-    "Reshape Round Rsqrt Select SelectV2 Sigmoid Sign Sin Sqrt Square SquaredDifference Squeeze Sub Sum Tanh "
-    "ZerosLike".split()
+    "Abs Add AddN AddV2 All Any BroadcastTo Cast Ceil Const Cos Div Equal Exp ExpandDims Expm1 Fill Floor "
+    "FloorMod Greater GreaterEqual Identity IsFinite IsInf IsNan Less LessEqual Log Log1p LogicalAnd "
+    "LogicalNot LogicalOr Max Maximum Mean Min Minimum Mul Neg NotEqual OnesLike Placeholder Pow Prod "
+    "RealDiv Reciprocal Reshape Round Rsqrt Select SelectV2 Sigmoid Sign Sin Sqrt Square "
+    "SquaredDifference Squeeze Sub Sum Tanh ZerosLike".split()
 )
+
+# Those of them that are no functions of single elements.
+_BY_SHAPE = frozenset("All Any BroadcastTo ExpandDims Fill Max Mean Min Prod Reshape Squeeze Sum".split())
 
 _functions: Any = getattr(tf, "function", None)  # TensorFlow 1.13 has none
 
@@ -81,18 +84,26 @@ def _read(handle: Any, dtype: Any, shape: Tuple[int, ...]) -> Any:
     return value
 
 
-def operations_of(run: Callable[[], Any]) -> Set[str]:
-    """The types of the operations that something makes, in a graph that is thrown away."""
-    graph = tf.Graph()
-    with graph.as_default(), keeping_nan():
-        run()
-    return {operation.type for operation in graph.get_operations()}
-
-
 def why_not_fused(operations: Set[str]) -> Optional[str]:
     """Why XLA is not to compile a rule of these operations, in words, or None."""
     others = sorted(operations - _FUSED)
     return "XLA does not fuse {}".format(", ".join(others)) if others else None
+
+
+def goes_by_elements(graphs: Sequence[Any]) -> bool:
+    """Whether a rule treats every element by itself, from its graphs for arrays of several lengths.
+
+    They must be the same, since a rule may have computed with the length.
+    """
+    found = [[_described(operation) for operation in graph.get_operations()] for graph in graphs]
+    types = {name for name, _ in found[0]}
+    return types <= _FUSED - _BY_SHAPE and all(each == found[0] for each in found)
+
+
+def _described(operation: Any) -> Tuple[str, Any]:
+    """An operation's type and what it holds, if it is a constant."""
+    held = operation.get_attr("value").SerializeToString() if operation.type == "Const" else None
+    return operation.type, (held, [tensor.name for tensor in operation.inputs])
 
 
 class LargeStep:
@@ -210,13 +221,20 @@ _not_recorded = _find_not_recorded()
 
 
 class Compiled:
-    """What is compiled of one optimizer's step."""
+    """What is compiled of one optimizer's step.
+
+    Attributes:
+        stacks: whether a rule goes by elements, by the rule, its namespace and a variable's shape.
+    """
 
     def __init__(self) -> None:
+        self.stacks: Dict[Any, bool] = {}
         self._functions: Dict[Any, Any] = {}
         self._large: Dict[Any, LargeStep] = {}
 
-    def large_step(self, rule: UpdateRule, xp: Any, names: Sequence[str], natives: Sequence[Any]) -> LargeStep:
+    def large_step(
+        self, rule: UpdateRule, xp: Any, names: Sequence[str], natives: Sequence[Any]
+    ) -> LargeStep:
         """The compiled step of a rule for variables of this shape.
 
         Args:
@@ -229,9 +247,7 @@ class Compiled:
             self._large[key] = LargeStep(rule, xp, names, kinds)
         return self._large[key]
 
-    def step(
-        self, key: Any, tensors: Sequence[Any], specs: Sequence[Any], body: Callable[..., None]
-    ) -> bool:
+    def step(self, key: Any, tensors: Sequence[Any], specs: Sequence[Any], body: Callable[..., None]) -> bool:
         """Takes an eager step by the traced function for a set of variables: one set, one trace.
 
         Args:

@@ -406,11 +406,19 @@ class StepAdapter(Adapter):
         # What `prepare` made of one variable's gradient may have read another variable.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         with self._after(prepared if ordered else ()):
-            for variable, each, gradient, hyper in todo:
-                writes += self._update(variable, each, gradient, hyper, step, ordered)
+            writes += self._update_each(todo, step, ordered)
         for variable, value in shared_writes:
             with self._after([value] if ordered else ()):
                 writes.append(self._write(variable, value))
+        return writes
+
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Updates variables, each with its state, gradient and hyperparameters. Returns what writes."""
+        writes: List[Any] = []
+        for variable, known, gradient, hyper in todo:
+            writes += self._update(variable, known, gradient, hyper, step, ordered)
         return writes
 
     def _prepare_all(
@@ -522,7 +530,7 @@ class StepAdapter(Adapter):
         return no_kernel(type(known.rule).__name__)
 
     def plan(self) -> Plan:
-        """How each variable is updated: by a fused kernel of the framework, compiled, or by the rule's operations.
+        """How each variable is updated: by a fused kernel, by XLA, or by the rule's own operations.
 
         The environment variable KCOMPAT_PLAN=plain, read when an optimizer meets a variable, leaves all but
         the last out.

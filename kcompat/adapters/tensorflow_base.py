@@ -13,22 +13,24 @@ import functools
 import inspect
 import numbers
 import os
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from .. import namespaces
-from ..contract import check_slots, init_reads_param
+from ..contract import check_result, check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
+from ..namespaces.tensorflow import keeping_nan
 from ..rule import hyper_values
 from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
-from .compiled_tensorflow import FEW, LARGE, Compiled, operations_of, why_no_xla, why_not_fused
+from .compiled_tensorflow import FEW, LARGE, Compiled, goes_by_elements, why_no_xla, why_not_fused
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
+from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of, read_part
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -163,7 +165,7 @@ class TensorFlowAdapter(StepAdapter):
             if reads:
                 param = tf.cast(self._initial_param(variable), xp.compute_dtype)
             else:
-                param = tf.zeros(shape, xp.compute_dtype)
+                param = self._zeros(shape, xp.compute_dtype)
             return check_slots(rule, xp, rule.init(xp, xp.wrap(param)))
 
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
@@ -181,13 +183,30 @@ class TensorFlowAdapter(StepAdapter):
             values = {name: xp.unwrap(value) for name, value in found.items()}
             initial: Callable[[str], Any] = values.__getitem__
         else:
+            made: Dict[Any, Mapping[str, Any]] = {}
 
             def initial(name: str) -> Any:
-                return xp.unwrap(slots()[name])
+                if tf.executing_eagerly():
+                    return xp.unwrap(slots()[name])
+                graph = v1.get_default_graph()
+                if (
+                    graph not in made
+                ):  # once for all slots, in a graph that is not to become larger than need be
+                    made[graph] = slots()
+                return xp.unwrap(made[graph][name])
 
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _zeros(self, shape: Tuple[int, ...], dtype: Any) -> Any:
+        """Zeros in the place of a parameter; in a graph one tensor for all variables of this shape."""
+        if tf.executing_eagerly():
+            return tf.zeros(shape, dtype)
+        key = v1.get_default_graph(), shape, dtype
+        if key not in self._kc.zeros:
+            self._kc.zeros[key] = tf.zeros(shape, dtype)
+        return self._kc.zeros[key]
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
@@ -574,7 +593,7 @@ class TensorFlowAdapter(StepAdapter):
         kernel = way.kernel
         passes_once = kernel is not None and not kernel.decays and way.chain is None
         if int(np.prod(known.shape)) < LARGE or passes_once:
-            return way
+            return self._find_stack(known, way) if kernel is None else way
         why = self._why_not_compiled(known)
         if why is not None:
             return way if kernel is not None else the_rule("{}, and {}".format(way.why, why))
@@ -592,22 +611,51 @@ class TensorFlowAdapter(StepAdapter):
         why = why_no_xla()
         if why is not None:
             return why
+        shapes = {name: self._shape(slot) for name, slot in known.slots.items()}
+        graph = self._traced_rule(known, known.shape, shapes)
+        return why_not_fused({operation.type for operation in graph.get_operations()})
+
+    def _traced_rule(
+        self, known: VariableState, shape: Tuple[int, ...], slots: Mapping[str, Tuple[int, ...]]
+    ) -> Any:
+        """A graph, to look at, of a variable's rule, for a variable and slots of these shapes."""
         xp, rule = known.xp, known.rule
 
-        def run() -> None:
-            def given(shape: Any) -> Any:
-                return xp.wrap(v1.placeholder(xp.compute_dtype, shape))
+        def given(shape: Tuple[int, ...]) -> Any:
+            return xp.wrap(v1.placeholder(xp.compute_dtype, shape))
 
-            def scalar() -> Any:
-                return xp.scalar(v1.placeholder(tf.float64, ()))
+        def scalar() -> Any:
+            return xp.scalar(v1.placeholder(tf.float64, ()))
 
-            shared = {name: given(()) for name in self._kc.shared}
+        graph = tf.Graph()
+        with graph.as_default(), keeping_nan():
             scalars = {(id(hyper.rule), hyper.name): scalar() for hyper in self._kc.hypers.values()}
-            slots = {name: given(self._shape(slot)) for name, slot in known.slots.items()}
-            hyper = hyper_values(rule, scalars, xp, shared)
-            rule.update(xp, given(known.shape), given(known.shape), slots, hyper, scalar())
+            hyper = hyper_values(rule, scalars, xp, {name: given(()) for name in self._kc.shared})
+            before = {name: given(shape) for name, shape in slots.items()}
+            rule.update(xp, given(shape), given(shape), MappingProxyType(before), hyper, scalar())
+        return graph
 
-        return why_not_fused(operations_of(run))
+    def _find_stack(self, known: VariableState, way: Way) -> Way:
+        """The way of a small variable: its rule, on several of them end to end where that is the same."""
+        native = self._native(known.variable)
+        if (
+            not known.shape
+            or known.xp.compute_dtype != native.dtype.base_dtype
+            or getattr(known.variable, "constraint", None) is not None
+            or any(self._shape(slot) != known.shape for slot in known.slots.values())
+        ):
+            return way
+        stacks = self._compiled().stacks
+        key = known.rule, known.xp, known.shape
+        if key not in stacks:
+            lengths = [known.shape[0], 11, 1000003]
+            shapes = [(length, *known.shape[1:]) for length in lengths]
+            stacks[key] = goes_by_elements(
+                [self._traced_rule(known, shape, dict.fromkeys(known.slots, shape)) for shape in shapes]
+            )
+        if not stacks[key]:
+            return way
+        return way._replace(why=way.why + "; in a graph, on several variables at once", stacks=True)
 
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
@@ -650,6 +698,53 @@ class TensorFlowAdapter(StepAdapter):
     def _update_alone(self, grad: Any, variable: Any) -> List[Any]:
         with self._with_kernels():
             return super()._update_alone(grad, variable)
+
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        if tf.executing_eagerly() or self._kc.kernel_scalars is None:
+            return super()._update_each(todo, step, ordered)
+        stacks: Dict[Any, List[Tuple[Any, VariableState, Gradient, Any]]] = {}
+        for each in todo:
+            _, known, gradient, hyper = each
+            stacked = self._way_of(known).stacks and gradient.rows is None
+            key = (id(hyper), known.shape[1:]) if stacked else id(known)
+            stacks.setdefault(key, []).append(each)
+        writes: List[Any] = []
+        for stack in stacks.values():
+            if len(stack) < FEW:
+                writes += super()._update_each(stack, step, ordered)
+            else:
+                writes += self._update_stack(stack, step, ordered)
+        return writes
+
+    def _update_stack(
+        self, stack: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Runs a rule once on several variables, end to end along their first axis, and writes."""
+        _, first, _, hyper = stack[0]
+        xp, rule = first.xp, first.rule
+        targets = [[variable for variable, _, _, _ in stack]]
+        targets += [[known.slots[name] for _, known, _, _ in stack] for name in first.slots]
+
+        def stacked(arrays: Sequence[Any]) -> Any:
+            return xp.wrap(tf.concat(arrays, 0))
+
+        grad = stacked([xp.unwrap(gradient.array) for _, _, gradient, _ in stack])
+        param, *slots = [stacked([read_part(self._native(each)) for each in group]) for group in targets]
+        before = dict(zip(first.slots, slots))
+        result = rule.update(xp, grad, param, MappingProxyType(before), hyper, xp.scalar(step))
+        new_param, new = check_result(rule, xp, param, before, result)
+        lengths = [known.shape[0] for _, known, _, _ in stack]
+        parts = [
+            tf.split(xp.unwrap(array), lengths) for array in (new_param, *[new[name] for name in first.slots])
+        ]
+        with self._after([part[0] for part in parts] if ordered else ()):
+            return [
+                self._write(target, value)
+                for group, values in zip(targets, parts)
+                for target, value in zip(group, values)
+            ]
 
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
