@@ -8,7 +8,7 @@ import importlib
 import inspect
 import logging
 from types import MappingProxyType
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import tensorflow as tf
 
@@ -90,20 +90,28 @@ def why_not_fused(operations: Set[str]) -> Optional[str]:
     return "XLA does not fuse {}".format(", ".join(others)) if others else None
 
 
-def goes_by_elements(graphs: Sequence[Any]) -> bool:
+def goes_by_elements(graphs: Iterable[Any]) -> bool:
     """Whether a rule treats every element by itself, from its graphs for arrays of several lengths.
 
-    They must be the same, since a rule may have computed with the length.
+    They must be the same, since a rule may have computed with the length. None stands for a length that it
+    fails on.
     """
-    found = [[_described(operation) for operation in graph.get_operations()] for graph in graphs]
-    types = {name for name, _ in found[0]}
-    return types <= _FUSED - _BY_SHAPE and all(each == found[0] for each in found)
+    expected = None
+    for graph in graphs:
+        if graph is None:
+            return False
+        found = [_described(operation) for operation in graph.get_operations()]
+        if expected is None:
+            expected = found
+        if found != expected or not {name for name, *_ in found} <= _FUSED - _BY_SHAPE:
+            return False
+    return True
 
 
-def _described(operation: Any) -> Tuple[str, Any]:
-    """An operation's type and what it holds, if it is a constant."""
+def _described(operation: Any) -> Tuple[str, List[str], Any]:
+    """An operation's type, its inputs, and what it holds if it is a constant."""
     held = operation.get_attr("value").SerializeToString() if operation.type == "Const" else None
-    return operation.type, (held, [tensor.name for tensor in operation.inputs])
+    return operation.type, [tensor.name for tensor in operation.inputs], held
 
 
 class LargeStep:

@@ -68,6 +68,9 @@ class TensorFlowAdapter(StepAdapter):
     # Variables.
 
     def _variable_key(self, variable: Any) -> Any:
+        found = self._kc.keys.get(id(variable))
+        if found is not None and found[0] is variable:
+            return found[1]
         variable = self._native(variable)
         if hasattr(variable, "_distributed_container"):
             container = variable._distributed_container()
@@ -88,6 +91,11 @@ class TensorFlowAdapter(StepAdapter):
             self._build(list(var_list))
 
     _build = _no_autograph(StepAdapter._build)
+
+    def _build_new(self, new: Mapping[Any, VariableState]) -> None:
+        super()._build_new(new)
+        for key, known in new.items():
+            self._kc.keys[id(known.variable)] = known.variable, key
 
     def _check_variable(self, variable: Any, name: str) -> None:
         if tf.as_dtype(variable.dtype).name.endswith("_ref") and not self.takes_reference_variables:
@@ -169,15 +177,12 @@ class TensorFlowAdapter(StepAdapter):
             return check_slots(rule, xp, rule.init(xp, xp.wrap(param)))
 
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
-        # Thrown away in a graph: only names and shapes are wanted here.
-        with contextlib.ExitStack() as stack:
-            if not tf.executing_eagerly():
-                stack.enter_context(tf.Graph().as_default())
-                param = tf.zeros(shape, xp.compute_dtype)
-                found = check_slots(rule, xp, rule.init(xp, xp.wrap(param)))
-            else:
-                found = slots()
+        found: Mapping[str, Any] = {}
+        if tf.executing_eagerly():
+            found = slots()
             shapes = {name: tuple(value.shape) for name, value in found.items()}
+        else:
+            shapes = self._slot_shapes(known)
 
         if tf.executing_eagerly() and not self._has_strategy():
             values = {name: xp.unwrap(value) for name, value in found.items()}
@@ -198,6 +203,16 @@ class TensorFlowAdapter(StepAdapter):
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
+        """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
+        xp, rule = known.xp, known.rule
+        key = rule, xp, known.shape
+        if key not in self._kc.slot_shapes:
+            with tf.Graph().as_default():
+                found = check_slots(rule, xp, rule.init(xp, xp.wrap(tf.zeros(known.shape, xp.compute_dtype))))
+                self._kc.slot_shapes[key] = {name: tuple(value.shape) for name, value in found.items()}
+        return self._kc.slot_shapes[key]
 
     def _zeros(self, shape: Tuple[int, ...], dtype: Any) -> Any:
         """Zeros in the place of a parameter; in a graph one tensor for all variables of this shape."""
@@ -613,12 +628,18 @@ class TensorFlowAdapter(StepAdapter):
             return why
         shapes = {name: self._shape(slot) for name, slot in known.slots.items()}
         graph = self._traced_rule(known, known.shape, shapes)
+        if graph is None:
+            return "its rule fails"
         return why_not_fused({operation.type for operation in graph.get_operations()})
 
     def _traced_rule(
         self, known: VariableState, shape: Tuple[int, ...], slots: Mapping[str, Tuple[int, ...]]
     ) -> Any:
-        """A graph, to look at, of a variable's rule, for a variable and slots of these shapes."""
+        """A graph, to look at, of a variable's rule, for a variable and slots of these shapes.
+
+        Returns:
+            None if the rule can't be run on them.
+        """
         xp, rule = known.xp, known.rule
 
         def given(shape: Tuple[int, ...]) -> Any:
@@ -632,7 +653,10 @@ class TensorFlowAdapter(StepAdapter):
             scalars = {(id(hyper.rule), hyper.name): scalar() for hyper in self._kc.hypers.values()}
             hyper = hyper_values(rule, scalars, xp, {name: given(()) for name in self._kc.shared})
             before = {name: given(shape) for name, shape in slots.items()}
-            rule.update(xp, given(shape), given(shape), MappingProxyType(before), hyper, scalar())
+            try:
+                rule.update(xp, given(shape), given(shape), MappingProxyType(before), hyper, scalar())
+            except Exception:  # whatever a rule raises; where it fails on its own variable, the step says so
+                return None
         return graph
 
     def _find_stack(self, known: VariableState, way: Way) -> Way:
@@ -651,7 +675,7 @@ class TensorFlowAdapter(StepAdapter):
             lengths = [known.shape[0], 11, 1000003]
             shapes = [(length, *known.shape[1:]) for length in lengths]
             stacks[key] = goes_by_elements(
-                [self._traced_rule(known, shape, dict.fromkeys(known.slots, shape)) for shape in shapes]
+                self._traced_rule(known, shape, dict.fromkeys(known.slots, shape)) for shape in shapes
             )
         if not stacks[key]:
             return way
