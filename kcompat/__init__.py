@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .environment import detect
     from .errors import (
         ApiNotAvailableError,
+        DistributionError,
         GradientError,
         HyperparameterError,
         KcompatError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # Public name -> the module that defines it.
 _WHERE = {
     "ApiNotAvailableError": ".errors",
+    "DistributionError": ".errors",
     "GradientError": ".errors",
     "Hyper": ".rule",
     "HyperparameterError": ".errors",
@@ -70,6 +72,7 @@ _SUBMODULES = (
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "Hyper",
     "HyperparameterError",

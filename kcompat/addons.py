@@ -1,6 +1,8 @@
 """Drop-in for `tensorflow_addons.optimizers` 0.23, native on the API found here.
 
-    import kcompat.addons as tfa_optimizers     # or: from kcompat.addons import LAMB
+    import kcompat.addons as tfa            # tfa.optimizers.LAMB(...)
+    from kcompat.addons import LAMB
+    from kcompat.addons.lamb import LAMB    # its modules are there, too
 
 Names, arguments, their order and defaults are those of TensorFlow Addons, and so are the numbers. What
 differs:
@@ -18,9 +20,13 @@ differs:
   or a native one, also of another API, whose rule is in the catalogue: its configuration is read off it, and
   what can't be expressed exactly raises. The clipping and decay it was made with take effect; in Addons only
   in MultiOptimizer do they.
-- `swap_weights` needs no `tf.distribute` strategy. MultiOptimizer updates no variable twice, but raises; it
-  names in a warning those that no layer has.
-- The cyclical learning rates are schedules of kcompat, for its own optimizers.
+- `swap_weights` needs no `tf.distribute` strategy. MultiOptimizer names in a warning the variables that no
+  layer has; one in several pairs takes a step with each optimizer in turn, as in Addons, and raises where one
+  of these sees all gradients at once.
+- MovingAverage reads a variable that is given for num_updates once, as Addons does in eager mode.
+- ConditionalGradient keeps no slot; that of Addons is never read. Members that start with an underscore are
+  not there.
+- `fit_bn` computes the exact mean and variance over the data, and trains nothing.
 - `exclude_from_weight_decay` as an attribute is every optimizer's method; the patterns are in
   `optimizer.rule`.
 
@@ -30,9 +36,12 @@ Classes are made on first access, so importing this module imports no framework.
 from __future__ import annotations
 
 import importlib
-from typing import Any, List
+import sys
+from types import ModuleType
+from typing import Any, List, Optional
 
 from .adapters import class_of, optimizer_class
+from .environment import host_class, resolve_api
 from .errors import RuleError
 from .rules import CATALOGUE
 
@@ -70,10 +79,39 @@ _SCHEDULES = (
 _CLASSES = {
     "AveragedOptimizerWrapper": ".adapters.wrappers",
     "DecoupledWeightDecayExtension": ".adapters.decay_variables",
-    **dict.fromkeys(_SCHEDULES, ".schedules"),
 }
 
-NAMES = (*_RULES, *_WRAPPERS, *_CLASSES, "extend_with_decoupled_weight_decay")
+# Each module of Addons with the names that it has.
+_MODULES = {
+    "adabelief": ("AdaBelief",),
+    "average_wrapper": ("AveragedOptimizerWrapper",),
+    "cocob": ("COCOB",),
+    "conditional_gradient": ("ConditionalGradient",),
+    "constants": ("KerasLegacyOptimizer",),
+    "cyclical_learning_rate": _SCHEDULES,
+    "discriminative_layer_training": ("MultiOptimizer",),
+    "lamb": ("LAMB",),
+    "lazy_adam": ("LazyAdam",),
+    "lookahead": ("Lookahead",),
+    "moving_average": ("MovingAverage",),
+    "novograd": ("NovoGrad",),
+    "proximal_adagrad": ("ProximalAdagrad",),
+    "rectified_adam": ("RectifiedAdam",),
+    "stochastic_weight_averaging": ("SWA",),
+    "utils": ("fit_bn", "get_variable_name", "is_variable_matched_by_regexes"),
+    "weight_decay_optimizers": (
+        "AdamW",
+        "DecoupledWeightDecayExtension",
+        "SGDW",
+        "extend_with_decoupled_weight_decay",
+    ),
+    "yogi": ("Yogi",),
+}
+
+NAMES = (
+    *(*_RULES, *_WRAPPERS, *_CLASSES, *_SCHEDULES),
+    *("KerasLegacyOptimizer", "extend_with_decoupled_weight_decay"),
+)
 
 __all__ = ["NAMES", *NAMES]  # noqa: PLE0604
 
@@ -122,10 +160,88 @@ def __getattr__(name: str) -> Any:
         return optimizer_class(getattr(importlib.import_module(module, __package__), rule), name=name)
     if name in _CLASSES:
         return getattr(importlib.import_module(_CLASSES[name], __package__), name)
+    if name in _SCHEDULES:
+        return getattr(importlib.import_module(".optimizers.schedules", __package__), name)
+    if name == "KerasLegacyOptimizer":  # the base class that optimizers have here
+        return host_class(resolve_api())
+    if name == "optimizers":
+        return sys.modules[__name__]
+    if name in _MODULES:
+        return sys.modules["{}.{}".format(__name__, name)]
     raise AttributeError(
         "module {!r} has no optimizer {!r}; it has {}".format(__name__, name, ", ".join(NAMES))
     )
 
 
 def __dir__() -> List[str]:
-    return sorted(set(globals()) | set(NAMES))
+    return sorted(set(globals()) | set(NAMES) | set(_MODULES) | {"optimizers"})
+
+
+def class_named(name: str) -> Optional[type]:
+    """The optimizer class of a name, in any case of letters; None if there is none."""
+    for each in (*_RULES, *_WRAPPERS):
+        if name.lower() == each.lower():
+            found: type = __getattr__(each)
+            return found
+    return None
+
+
+def get_variable_name(variable: Any) -> str:
+    """The name of a variable without TensorFlow's ":0"."""
+    name = str(variable.name)
+    return name[: -len(":0")] if name.endswith(":0") else name
+
+
+def is_variable_matched_by_regexes(variable: Any, regexes: Any) -> bool:
+    """Whether one of some regular expressions is found in a variable's name.
+
+    Args:
+        variable: the variable.
+        regexes: a list of strings, or None.
+    """
+    from .rules.decoupled import matches
+
+    return matches("is_variable_matched_by_regexes", regexes, get_variable_name(variable))
+
+
+def fit_bn(model: Any, x: Any, *args: Any, **kwargs: Any) -> None:
+    """Computes the statistics of a model's batch normalization anew, after SWA changed its weights.
+
+    Args:
+        model: a Keras model that has been built.
+        x, *args, **kwargs: as for `model.fit`, of which x, batch_size and steps_per_epoch matter.
+
+    Raises:
+        RuleError: it is no Keras model, or not built; in a TensorFlow 1 graph, where a layer can't be called
+            batch by batch.
+    """
+    from .adapters.batch_statistics import fit_bn as computed
+
+    computed(model, x, *args, **kwargs)
+
+
+def _add_modules() -> None:
+    """Lets the modules of Addons be imported from here, without a file for each.
+
+    `import kcompat.addons.lamb` finds in sys.modules what importing kcompat.addons has put there.
+    """
+    for path, names in {**_MODULES, "optimizers": (*NAMES, *_MODULES)}.items():
+        full = "{}.{}".format(__name__, path)
+        module = ModuleType(full, "The names of tensorflow_addons.optimizers.{}.".format(path))
+        module.__package__ = __name__
+        module.__dict__.update(__getattr__=_getter(full, names), __all__=list(names))
+        sys.modules[full] = module
+
+
+def _getter(module: str, names: Any) -> Any:
+    def get(name: str) -> Any:
+        if name in names:
+            return getattr(sys.modules[__name__], name)
+        raise AttributeError(
+            "module {!r} has no attribute {!r}; it has {}".format(module, name, ", ".join(names))
+        )
+
+    return get
+
+
+_add_modules()

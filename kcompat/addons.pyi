@@ -20,6 +20,8 @@ class DecoupledWeightDecayExtension(Any):
 
 def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Callable[..., Any]: ...
 
+KerasLegacyOptimizer: Any
+
 class AveragedOptimizerWrapper(_Optimizer):
     """The base of optimizers that keep an average of each variable."""
 

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiNotAvailableError",
+    "DistributionError",
     "GradientError",
     "HyperparameterError",
+    "HyperparameterTypeError",
     "KcompatError",
     "NotBuiltError",
     "RuleError",
@@ -40,12 +42,20 @@ class HyperparameterError(KcompatError, ValueError):
     """A hyperparameter has a value that cannot be used, or cannot be set the way it was tried."""
 
 
+class HyperparameterTypeError(HyperparameterError, TypeError):
+    """A hyperparameter has a value of a type that cannot be used."""
+
+
 class UnknownArgumentError(KcompatError, TypeError):
     """A constructor or method was given an argument it does not have."""
 
 
 class GradientError(KcompatError, ValueError):
     """The gradients do not fit: all None, a wrong shape, or no variable to go with."""
+
+
+class DistributionError(KcompatError, RuntimeError):
+    """The optimizer was called where a distribution strategy does not let it take a step."""
 
 
 class StateError(KcompatError, ValueError):

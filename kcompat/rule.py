@@ -147,11 +147,16 @@ class Hyper:
             where: how the error names the rule, such as "Adam".
 
         Raises:
-            HyperparameterError: not a number, NaN, or out of bounds.
+            HyperparameterError: not a number, NaN, or out of bounds; of a flag, neither True nor False.
         """
         if self.static:
             if type(value).__module__.startswith("numpy") and getattr(value, "shape", None) == ():
-                return value.item()
+                value = value.item()
+            # Of what is true in Python, "no" and "False" would switch a flag on.
+            if isinstance(self.default, bool) and not (isinstance(value, int) and value in (0, 1)):
+                raise HyperparameterError(
+                    "{}({}={!r}): expected True or False.".format(where, self.name, value)
+                )
             # A copy, which changing the caller's or the class's own list does not change. JSON has no tuples.
             value = copy.deepcopy(value)
             return tuple(value) if isinstance(self.default, tuple) and isinstance(value, list) else value
@@ -210,12 +215,14 @@ class UpdateRule:
     told when the rule is constructed, by running it once on small NumPy arrays.
 
     Class attributes:
+        old_names: former names of hyperparameters -> their names; an optimizer takes these with a warning.
         sparse: what a sparse gradient means. "dense": every row of the parameter takes part, exactly as if
             the gradient were dense. "rows": only the rows present are read, updated and written. Duplicate
             indices are summed first in both.
     """
 
     sparse = "dense"
+    old_names: Mapping[str, str] = MappingProxyType({})
 
     #: Hyperparameters by name, in the order of the constructor's arguments.
     hypers: Mapping[str, Hyper] = MappingProxyType({})

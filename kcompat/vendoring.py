@@ -33,7 +33,7 @@ _PACKAGING = "_packaging"
 
 # What a copy for one library's own rules does without, unless something that stays imports it: modules (or
 # packages) at the top, and of the command line all but the record of what is installed.
-_OPTIONAL = ("addons", "releases", "testing", "vendoring")
+_OPTIONAL = ("addons", "benchmarking", "releases", "testing", "vendoring")
 _COMMANDS_KEPT = ("__init__", "doctor")
 
 
@@ -304,8 +304,11 @@ def _without_absent(path: str, source: bytes, files: Collection[str]) -> bytes:
 
 def _families(catalogue: Mapping[str, str], only: Sequence[str]) -> Set[str]:
     """Return the families asked for: by a rule's name or the family's, in any case of letters."""
-    by_name = {family.lstrip(".").lower(): family for family in catalogue.values()}
-    by_name.update({rule.lower(): family for rule, family in catalogue.items()})
+    # One name may mean several: Lamb is Keras' and LAMB TensorFlow Addons', in families of their own.
+    by_name: Dict[str, Set[str]] = {}
+    for rule, family in catalogue.items():
+        for name in (rule, family.lstrip(".")):
+            by_name.setdefault(name.lower(), set()).add(family)
     unknown = [name for name in only if name.lower() not in by_name]
     if unknown or not only:
         known = [*catalogue, *sorted({family.lstrip(".") for family in catalogue.values()})]
@@ -315,7 +318,7 @@ def _families(catalogue: Mapping[str, str], only: Sequence[str]) -> Set[str]:
                 ",".join(unknown) or "''", ", ".join(known), hint
             )
         )
-    return {by_name[name.lower()] for name in only}
+    return set().union(*(by_name[name.lower()] for name in only))
 
 
 def _select(files: Dict[str, bytes], only: Sequence[str]) -> Dict[str, bytes]:

@@ -505,6 +505,11 @@ def test_hyperparameters_that_are_no_numbers(api, mode):
             (lambda: setattr(training.optimizer, "lr", "0.1"), "learning_rate='0.1'", HyperparameterError),
             (lambda: setattr(training.optimizer, "beta_2", 1.0), "beta_2=1.0.*< 1", HyperparameterError),
             (lambda: setattr(training.optimizer, "amsgrad", True), "structure", HyperparameterError),
+            (
+                lambda: kcompat.optimizer_class(rules.Adam, api)(amsgrad="no"),
+                "amsgrad='no'.*True or False",
+                HyperparameterError,
+            ),
             (lambda: setattr(training.optimizer, "clipnorm", 1.0), "was not given", HyperparameterError),
         ]
         refuses(training, cases)
@@ -682,6 +687,20 @@ def test_a_finalized_graph(api, mode):
             training.optimizer.apply_gradients([(None, training.variables[0])] + training_pairs(training))
         np.testing.assert_equal([read(v) for v in training.variables], before[0])
         goes_on(training)
+
+
+@everywhere([(api, "graph") for api, mode in API_MODES if mode == "graph"])
+def test_iterations_in_a_finalized_graph(api, mode):
+    """As in a MonitoredTrainingSession, where the number of updates can't be computed anew."""
+    accumulating = lambda: adam(api, gradient_accumulation_steps=2)  # noqa: E731
+    with steps(api, mode, accumulating, np.zeros(2)) as training:
+        training.build()
+        training.session.graph.finalize()
+        counts = []
+        for _ in range(4):
+            training.session.run(training._step[0], {training._step[1][0]: np.ones(2, "float32")})
+            counts.append(int(training.session.run(training.optimizer.iterations)))
+        assert counts == [0, 1, 1, 2]
 
 
 def training_pairs(training):

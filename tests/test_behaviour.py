@@ -949,3 +949,6 @@ def test_the_hosts_own_hook_clips(api):
     both = clipped([3.0], [4.0], global_clipnorm=1)
     np.testing.assert_allclose(np.concatenate(both), [0.6, 0.8], rtol=1e-6)
     np.testing.assert_allclose(clipped([100.0, 100.0])[0], [100, 100])
+    for rule in (rules.Nadam(), rules.Prodigy()):  # which see all gradients at once
+        optimizer = kcompat.optimizer(rule, api, clipvalue=1)
+        assert np.asarray(optimizer._clip_gradients([np.array([100.0])])[0]).tolist() == [1]

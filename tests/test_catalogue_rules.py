@@ -1,14 +1,20 @@
 """Every rule of the catalogue has every property on every API. `tox run -m catalogue` runs this and no more.
 
 The other environments leave it out: it takes minutes on each API, and each rule agrees with the oracle there
-already (test_rules_keras, test_rules_addons, test_rules_papers).
+already (test_rules_keras, test_rules_addons, test_rules_papers). With KCOMPAT_WRITE_PROPERTIES=1 it writes
+docs/properties.json, of which `python docs/make_catalogue.py` makes a table.
 """
+
+import json
+import os
 
 import pytest
 from _apis import APIS
 
+import kcompat
 from kcompat import rules
 from kcompat.testing import check_rule
+from kcompat.testing.properties import properties
 
 # Where a rule has hyperparameters without a default, or its defaults do nothing that could be seen.
 EXAMPLES = {
@@ -32,23 +38,55 @@ NOT_HELD = {
     ),
 }
 
+ON_API = [each.name for each in properties() if each.on_api]
+PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "properties.json")
+
 
 def example(name):
     return getattr(rules, name)(**EXAMPLES.get(name, {}))
 
 
+def where(api):
+    """An API with the release that has it, as the table of the docs names it."""
+    found = kcompat.detect()
+    if found.tensorflow is None:
+        return "{} on {}, Keras {}".format(api, found.keras_backend, found.keras)
+    keras = "" if api != "get_updates" or found.keras is None else ", Keras " + found.keras
+    return "{} on TensorFlow {}{}".format(api, found.tensorflow, keras)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Place -> rule -> property -> "" or why it was not checked or does not hold; written where asked for."""
+    found = {}
+    yield found
+    if os.environ.get("KCOMPAT_WRITE_PROPERTIES"):
+        everything = {}
+        if os.path.exists(PATH):
+            with open(PATH, encoding="utf-8") as file:
+                everything = json.load(file)
+        for place, of_rules in found.items():
+            everything.setdefault(place, {}).update(of_rules)
+        with open(PATH, "w", encoding="utf-8", newline="\n") as file:
+            json.dump(everything, file, indent=1, sort_keys=True)
+            file.write("\n")
+
+
 @pytest.mark.catalogue
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("name", sorted(rules.CATALOGUE))
-def test_has_every_property(name, api):
-    report = check_rule(example(name), apis=[api])
+def test_has_every_property(name, api, table):
+    # What a rule alone has is the same beside every API.
+    report = check_rule(example(name), apis=[api], only=None if api == APIS[0] else ON_API)
     failed = [each for each in report.failures if each.property not in NOT_HELD.get(name, {})]
     assert not failed, "\n".join(map(str, failed))
+    row = table.setdefault(where(api), {}).setdefault(name, {})
+    for outcome in report.outcomes:
+        row[outcome.property] = NOT_HELD.get(name, {}).get(outcome.property, outcome.skipped)
 
 
 def test_exceptions_are_of_rules_and_properties_that_exist():
-    report = check_rule(rules.SGD, apis=APIS[:1])
-    known = {outcome.property for outcome in report.outcomes} | {"rows"}
-    for name, properties in NOT_HELD.items():
+    known = {each.name for each in properties()}
+    for name, not_held in NOT_HELD.items():
         assert name in rules.CATALOGUE
-        assert not APIS or set(properties) <= known
+        assert set(not_held) <= known

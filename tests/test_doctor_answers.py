@@ -59,6 +59,39 @@ def test_each_says_where_why_and_what_to_do(problem):
 # As releases print them: the release, the message, the problem.
 SEEN = [
     (
+        "2.10",
+        "WARNING:tensorflow:Error in loading the saved optimizer state. As a result, your model is starting"
+        " with a freshly initialized optimizer.",
+        "state-not-loaded",
+    ),
+    (
+        "2.15",
+        "ValueError: You called `set_weights(weights)` on optimizer Adam with a  weight list of length 5, but"
+        " the optimizer was expecting 0 weights. Provided weights: [12, array([[0.1]])]",
+        "state-not-loaded",
+    ),
+    (
+        "2.22",
+        "UserWarning: Skipping variable loading for optimizer 'adam', because it has 2 variables whereas the"
+        " saved optimizer has 10 variables.",
+        "state-not-loaded",
+    ),
+    (
+        "2.15",
+        "UserWarning: TensorFlow Addons (TFA) has ended development and introduction of new features.",
+        "addons-ended",
+    ),
+    (
+        "2.11",
+        "TypeError: `inner_optimizer` must be an instance of `tf.keras.optimizers.Optimizer` or"
+        " `tf.keras.optimizers.experimental.Optimizer`, but got: <optimizer_v2.adam.Adam object at 0x7f>.",
+        "refused-by-loss-scale",
+    ),
+    ("2.13", "AttributeError: 'Adam' object has no attribute '_create_all_weights'", "wrapper-wants-legacy"),
+    ("2.4", "AttributeError: 'ExponentialDecay' object has no attribute 'numpy'", "schedule-as-number"),
+    ("2.22", "AttributeError: 'RMSprop' object has no attribute 'get_weights'", "weights-methods"),
+    ("2.15", "AttributeError: 'Adam' object has no attribute 'build'", "no-build"),
+    (
         "1.15",
         "ValueError: ('Could not interpret optimizer identifier:', <Foreign object at 0x7f6>)",
         "not-interpreted",
@@ -280,6 +313,7 @@ def test_messages_over_several_lines():
         "ModuleNotFoundError: No module named 'pandas'",
         "TypeError: my_function() got an unexpected keyword argument 'name'",
         "AttributeError: 'House' object has no attribute 'build'",
+        "AttributeError: 'AdaptiveMesh' object has no attribute 'minimize'",
         "ValueError: Unknown variable name: x",
         "lr = 0.1 decay = 0.2",
     ],

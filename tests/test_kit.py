@@ -12,7 +12,7 @@ from corpus_wrong import WRONG, adam, decayed
 
 import kcompat
 from kcompat import rules
-from kcompat.testing import ConformanceError, check_rule, on_apis, reference, running
+from kcompat.testing import ConformanceError, check, check_rule, on_apis, reference, running
 from kcompat.testing.properties import properties
 from kcompat.testing.report import Failure
 
@@ -122,6 +122,8 @@ def test_each_property_of_an_api_can_fail(name, api, monkeypatch):
     report = check_rule(rules.Adam, apis=(api,), only=[name])
     assert [(f.property, f.api) for f in report.failures] == [(name, api)]
     assert report.failures[0].got is not None and report.failures[0].case
+    if name in ("agreement", "traced"):  # one variable of one element, after one step
+        assert report.failures[0].case.count("\n") == 1 and report.failures[0].got.size == 1
 
 
 # References.
@@ -210,6 +212,28 @@ def test_after_a_broken_contract_nothing_else_is_tried():
 def test_long_arrays_are_cut():
     text = str(Failure("agreement", "tf1", "other", "case", np.arange(20.0), np.arange(20.0) + 1))
     assert "and 14 more of 20 elements" in text and text.count("\n") < 14
+
+
+def test_the_rule_alone_is_checked_without_looking_for_apis(monkeypatch):
+    monkeypatch.setattr(check, "detect", None)
+    for apis in ((), ("numpy",)):
+        report = check_rule(rules.SGD, apis=apis)
+        assert report.ok and report.apis == ("numpy",) and len(report.outcomes) > 8
+
+
+class DividesByZero(kcompat.UpdateRule):
+    """NaN for rows that are not in the batch, in NumPy as on every API."""
+
+    learning_rate = kcompat.Hyper(0.1)
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        return param - hyper.learning_rate * grad / xp.abs(grad), {}
+
+
+@pytest.mark.parametrize("api", FIRST)
+def test_what_is_nan_in_numpy_is_no_failure_of_an_api(api):
+    report = check_rule(DividesByZero, apis=(api,), only=["zero_gradients", "sparse"])
+    assert [(f.property, f.api) for f in report.failures] == [("zero_gradients", "numpy")]
 
 
 def test_progress_hears_of_each_outcome():

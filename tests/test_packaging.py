@@ -24,6 +24,7 @@ FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "jax", "torch", "h5py", "tensor
 LAYERS = [
     ("__init__", "__main__"),
     ("cli",),
+    ("benchmarking",),
     ("optimizers",),
     ("adamw", "addons"),
     ("state",),
@@ -32,7 +33,7 @@ LAYERS = [
     ("adapters",),
     ("transforms",),
     ("rules",),
-    ("rule", "contract"),
+    ("rule", "contract", "elementwise"),
     ("schedules",),
     ("namespaces",),
     ("environment",),

@@ -31,6 +31,8 @@ from kcompat import vendoring  # noqa: E402
 MODULES = ("environment", "errors", "rules", "schedules", "testing", "transforms", "addons", "optimizers")
 # Their names are there without a framework, their classes are not.
 NATIVE = ("addons", "optimizers")
+# The host's own classes, of which every release has others.
+HOSTS_OWN = ("KerasLegacyOptimizer", "Optimizer")
 # What every optimizer class has besides the arguments of its rule, on every API; `Adam` stands for all.
 SURFACE = (
     "api",
@@ -128,7 +130,8 @@ def native():
         module = importlib.import_module("kcompat." + part)
         for name in sorted(module.__all__):
             value = getattr(module, name)
-            yield "kcompat.{}.{}".format(part, name) + (signature(value) if callable(value) else "")
+            shown = callable(value) and name not in HOSTS_OWN
+            yield "kcompat.{}.{}".format(part, name) + (signature(value) if shown else "")
     cls = kcompat.optimizers.Adam
     for name in SURFACE:
         if hasattr(cls, name):

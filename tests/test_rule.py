@@ -154,6 +154,9 @@ def test_static_numpy_values_become_plain_python():
     rule = Factored(power=np.int64(3))
     assert json.loads(json.dumps(rule.config()))["power"] == 3
     assert rules.Adam(amsgrad=np.bool_(True)).amsgrad is True
+    for value in ("False", None, 2, [True]):
+        with pytest.raises(kcompat.HyperparameterError, match="amsgrad=.*True or False"):
+            rules.Adam(amsgrad=value)
 
 
 @pytest.mark.parametrize("source", [lambda: 0.5, lambda step: 0.5 / (step + 1), [0.5].__getitem__])

@@ -39,8 +39,16 @@ from ..rule import UpdateRule
 from . import get_updates as get_updates
 from . import keras_2_11 as keras_2_11
 from . import keras_3 as keras_3
+from . import legacy as legacy
 from . import optimizer_v2 as optimizer_v2
+from . import schedules as schedules
 from . import tf1 as tf1
+from .identifiers import deserialize as deserialize
+from .identifiers import get as get
+from .identifiers import serialize as serialize
+from .loss_scale import LossScaleOptimizer as LossScaleOptimizer
+from .multi import MultiOptimizer as MultiOptimizer
+from .multi import OptimizerMap as OptimizerMap
 """,
     "addons": """from typing import Any, Callable, Optional, Tuple
 
@@ -53,6 +61,7 @@ from .schedules import TriangularCyclicalLearningRate as TriangularCyclicalLearn
 }
 BASE = '''
 NAMES: Tuple[str, ...]
+Optimizer: Any
 
 class _Optimizer(Any):
     """What all optimizers have, on every API, besides what is their host's; for type checkers only."""
@@ -94,6 +103,8 @@ class DecoupledWeightDecayExtension(Any):
     ) -> None: ...
 
 def extend_with_decoupled_weight_decay(base_optimizer: Any) -> Callable[..., Any]: ...
+
+KerasLegacyOptimizer: Any
 
 class AveragedOptimizerWrapper(_Optimizer):
     """The base of optimizers that keep an average of each variable."""
@@ -224,7 +235,8 @@ def test_stubs_have_every_name():
     for part, path in (("optimizers", "optimizers/__init__.pyi"), ("addons", "addons.pyi")):
         module = importlib.import_module("kcompat." + part)
         found = set(re.findall(r"^(?:class |def |)([A-Za-z]\w+)[:(]", texts[path], re.M))
-        found |= set(re.findall(r"^from \.schedules import (\w+)", texts[path], re.M))
+        found |= set(re.findall(r"^from \.(?!optimizers)\w+ import (\w+)", texts[path], re.M))
+        found |= set(re.findall(r"^from \. import (legacy|schedules)", texts[path], re.M))
         assert found == set(module.__all__)
 
 

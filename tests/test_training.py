@@ -595,6 +595,19 @@ def test_keras_wraps_a_tf1_optimizer(api):
     assert keras_of(api).optimizers.get(optimizer).optimizer is optimizer
 
 
+@pytest.mark.parametrize("api", [api for api in APIS if api != "tf1" and _fit_ways(api)])
+def test_the_weights_of_a_model_with_its_optimizer(api):
+    """Keras 2.9 takes an update_step optimizer, native or not, for a part of the model."""
+    import tensorflow as tf
+
+    model = _model(api, "linear")
+    model.compile(optimizer=kcompat.optimizer(rules.Adam(0.1), api), loss="mse")
+    model.fit(*TASKS["linear"].data(), batch_size=BATCH, verbose=0)
+    is_part = isinstance(model.optimizer, getattr(tf, "Module", ()))
+    assert (len(model.weights) > 2) == is_part
+    assert [tuple(weight.shape) for weight in model.weights[:2]] == [(3, 2), (2,)]
+
+
 # Checkpoints.
 
 

@@ -514,6 +514,53 @@ def test_the_momentum_has_the_learning_rate_inside(api, mode):
         assert training.move() == 0.5
 
 
+# What natives of one name compute.
+
+
+def native_move(api, name, tf1_name, grad, *args, **kwargs):
+    """How far a native optimizer moves in its first step, or None where there is none of this name."""
+    make = native(api, tf1_name if api == "tf1" else name)
+    if make is None:
+        return None
+    with steps(api, "eager", lambda: make(*args, **kwargs)) as training:
+        return float(training.step(grad)[0][0])
+
+
+def own_move(api, mode, rule, grad):
+    with steps(api, mode, lambda: kcompat.optimizer(rule, api)) as training:
+        return float(training.step(grad)[0][0])
+
+
+@everywhere(WAYS)
+def test_rmsprop_starts_at_zero_and_has_epsilon_inside_the_root(api, mode):
+    inside, outside, from_one = 1 / 0.15**0.5, 1 / (0.1**0.5 + 0.05), 1 / 1.05**0.5
+    if mode == "eager":
+        moved = native_move(api, "RMSprop", "RMSPropOptimizer", 1.0, 1.0, 0.9, 0.0, 0.05)
+        old = api == "optimizer_v2" or (api == "keras_2_11" and version(api) <= (2, 10))
+        assert moved == pytest.approx(from_one if api == "tf1" else outside if old else inside, rel=1e-5)
+    assert own_move(api, mode, rules.RMSprop(1.0, 0.9, epsilon=0.05), 1.0) == pytest.approx(inside, rel=1e-5)
+
+
+@everywhere(WAYS)
+def test_centered_rmsprop_averages_the_gradient(api, mode):
+    """2.9 and 2.10 average its square, and take the root of what is negative."""
+    if api == "keras_2_11" and version(api) <= (2, 10) and mode == "eager":
+        assert np.isnan(native_move(api, "RMSprop", "", 10.0, 1.0, centered=True))
+    moved = own_move(api, mode, rules.RMSprop(1.0, 0.9, epsilon=0.05, centered=True), 10.0)
+    assert moved == pytest.approx(10 / (10 - 1 + 0.05) ** 0.5, rel=1e-5)
+
+
+@everywhere(WAYS)
+def test_adagrad_has_epsilon_inside_the_root(api, mode):
+    inside, outside, without = 0.1 / 0.16**0.5, 0.1 / (0.11**0.5 + 0.05), 0.1 / 0.11**0.5
+    if mode == "eager":
+        more = () if api == "tf1" else (0.05,)
+        moved = native_move(api, "Adagrad", "AdagradOptimizer", 0.1, 1.0, 0.1, *more)
+        want = {"tf1": without, "optimizer_v2": outside}.get(api, inside)
+        assert moved == pytest.approx(want, rel=1e-5)
+    assert own_move(api, mode, rules.Adagrad(1.0, epsilon=0.05), 0.1) == pytest.approx(inside, rel=1e-5)
+
+
 # Precision.
 
 

@@ -188,6 +188,12 @@ def test_every_module_of_a_part_can_be_imported(dest):
         assert set(vendoring._imported(path, content, everything)) <= there, path
 
 
+def test_a_name_that_is_of_two_families_keeps_both(dest):
+    """Lamb is Keras' and LAMB is TensorFlow Addons', and case does not tell."""
+    vendor(str(dest), only=["adam", "lamb"])
+    assert {"rules/adam.py", "rules/lamb.py", "rules/lamb_addons.py"} <= set(files_of(dest / "kcompat"))
+
+
 @pytest.mark.parametrize("asked", ["adamm", "", "sgd,nothing"])
 def test_a_rule_that_is_not_there(asked, dest, capsys):
     assert main(["vendor", str(dest), "--only", asked]) == 1

@@ -159,6 +159,8 @@ class OptimizerState:
         # Names given to variables that have none of their own.
         self.names: Dict[Any, str] = {}
         self.shared: Dict[str, Any] = {}
+        # With gradient accumulation, the number of updates in each TensorFlow 1 graph.
+        self.updates: Dict[Any, Any] = {}
         self.excluded = Excluded()
         # Whether the order of `variables` is that of a list which held them all, and whether it is that of a
         # checkpoint.
@@ -181,6 +183,8 @@ class OptimizerState:
         self.slot_shapes: Dict[Any, Dict[str, Tuple[int, ...]]] = {}
         # Zeros that stand for parameters where initial slots are made in a graph.
         self.zeros: Dict[Any, Any] = {}
+        # On PyTorch, what takes the last step again.
+        self.repeat: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False
@@ -258,7 +262,16 @@ class Adapter(Saving):
                     "{}() was given both learning_rate and its old name lr.".format(type(self).__name__)
                 )
             kwargs["learning_rate"] = kwargs.pop("lr")
-        self._set_up(rule_class(*args, **kwargs), base)
+        for old, new in rule_class.old_names.items():
+            if old in kwargs:
+                text = "{}({}=...): the argument is called {} now.".format(type(self).__name__, old, new)
+                warnings.warn(text, DeprecationWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+        # A schedule may be given as what Keras' schedules.serialize() made of it.
+        given = dict(zip(rule_class.hypers, args))
+        revived = self._revived(rule_class, given, None)
+        args = (*(revived[name] for name in given), *args[len(given) :])
+        self._set_up(rule_class(*args, **self._revived(rule_class, kwargs, None)), base)
 
     @classmethod
     def from_rule(cls, rule: UpdateRule, **base_arguments: Any) -> Any:
@@ -715,7 +728,9 @@ def _base_names(rule: Type[UpdateRule]) -> List[str]:
 def _check_known(where: str, rule: Type[UpdateRule], kwargs: Mapping[str, Any]) -> None:
     known = [*rule.hypers, *_base_names(rule)]
     for name in kwargs:
-        if name in rule.hypers or rule.takes_child(name) or (name == "lr" and "learning_rate" in rule.hypers):
+        if name in rule.hypers or name in rule.old_names or rule.takes_child(name):
+            continue
+        if name == "lr" and "learning_rate" in rule.hypers:
             continue
         raise UnknownArgumentError(
             "{}() has no argument {!r}; it has {}.{}".format(

@@ -8,7 +8,7 @@ import importlib
 import inspect
 import logging
 from types import MappingProxyType
-from typing import Any, Callable, ContextManager, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Set, Tuple
 
 import tensorflow as tf
 
@@ -38,9 +38,6 @@ _FUSED = frozenset(
     "RealDiv Reciprocal Reshape Round Rsqrt Select SelectV2 Sigmoid Sign Sin Sqrt Square "
     "SquaredDifference Squeeze Sub Sum Tanh ZerosLike".split()
 )
-
-# Those of them that are no functions of single elements.
-_BY_SHAPE = frozenset("All Any BroadcastTo ExpandDims Fill Max Mean Min Prod Reshape Squeeze Sum".split())
 
 _functions: Any = getattr(tf, "function", None)  # TensorFlow 1.13 has none
 
@@ -88,30 +85,6 @@ def why_not_fused(operations: Set[str]) -> Optional[str]:
     """Why XLA is not to compile a rule of these operations, in words, or None."""
     others = sorted(operations - _FUSED)
     return "XLA does not fuse {}".format(", ".join(others)) if others else None
-
-
-def goes_by_elements(graphs: Iterable[Any]) -> bool:
-    """Whether a rule treats every element by itself, from its graphs for arrays of several lengths.
-
-    They must be the same, since a rule may have computed with the length. None stands for a length that it
-    fails on.
-    """
-    expected = None
-    for graph in graphs:
-        if graph is None:
-            return False
-        found = [_described(operation) for operation in graph.get_operations()]
-        if expected is None:
-            expected = found
-        if found != expected or not {name for name, *_ in found} <= _FUSED - _BY_SHAPE:
-            return False
-    return True
-
-
-def _described(operation: Any) -> Tuple[str, List[str], Any]:
-    """An operation's type, its inputs, and what it holds if it is a constant."""
-    held = operation.get_attr("value").SerializeToString() if operation.type == "Const" else None
-    return operation.type, [tensor.name for tensor in operation.inputs], held
 
 
 class LargeStep:
@@ -232,7 +205,7 @@ class Compiled:
     """What is compiled of one optimizer's step.
 
     Attributes:
-        stacks: whether a rule goes by elements, by the rule, its namespace and a variable's shape.
+        stacks: whether a rule goes element by element, by the rule and its namespace.
     """
 
     def __init__(self) -> None:

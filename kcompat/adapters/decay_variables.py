@@ -13,7 +13,8 @@ from ..transforms.base import Transform
 class DecoupledWeightDecayExtension:
     """Weight decay that is not multiplied by the learning rate, for an optimizer class that has none.
 
-    To be put in front of a kcompat optimizer class:
+    To be put in front of a kcompat optimizer class, or of one of Keras' own whose rule is in the catalogue,
+    in whose place the catalogue's is taken:
 
         class AdamWithDecay(DecoupledWeightDecayExtension, kcompat.optimizers.Adam):
             pass
@@ -25,17 +26,26 @@ class DecoupledWeightDecayExtension:
     decay_var_list. SGDW and AdamW of `kcompat.addons` are subclasses.
 
     Raises:
-        RuleError: the class behind it is no kcompat optimizer class, or has weight decay already.
+        RuleError: the class behind it is neither, or has weight decay already.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         rule: Optional[Type[UpdateRule]] = getattr(cls, "rule_class", None)
+        if rule is None and len(cls.__bases__) == 2:
+            # Behind it stands one of Keras' own, as Addons' users have it: kcompat's of the same rule takes
+            # its place. (Its module imports this one.)
+            from .natives import class_for_native
+
+            found = class_for_native(cls.__bases__[1])
+            if found is not None:
+                cls.__bases__ = (cls.__bases__[0], found)
+                rule = found.rule_class
         if rule is None:
             raise RuleError(
                 "{}: behind DecoupledWeightDecayExtension, {} was given; expected an optimizer class of "
-                "kcompat, such as kcompat.optimizers.Adam, because a native one's update can't be "
-                "extended on every API.".format(
+                "kcompat, such as kcompat.optimizers.Adam, or one of Keras' own whose rule is in the "
+                "catalogue.".format(
                     cls.__name__, ", ".join(base.__name__ for base in cls.__bases__[1:]) or "nothing"
                 )
             )

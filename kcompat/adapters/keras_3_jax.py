@@ -30,6 +30,24 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
         self._untrack(self._learning_rate)
         return self._new_rate(rate, "float64")
 
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        distribution = keras.distribution.distribution()
+        if distribution is None:
+            return super()._create_slot(variable, name, initial, like)
+        # Keras would look the slot's path up in the layouts of the model's variables, where a pattern may be
+        # meant for another shape; only the newest gives a slot of its variable's shape that one's layout.
+        keras.distribution.set_distribution(None)
+        try:
+            slot = super()._create_slot(variable, name, initial, like)
+        finally:
+            keras.distribution.set_distribution(distribution)
+        sharding = self._native(variable).sharding
+        if slot.shape != variable.shape and hasattr(sharding, "mesh"):
+            sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+        slot._layout = sharding
+        slot.assign(slot.value)
+        return slot
+
     # What is not known while a step is traced.
 
     def _known(self, value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 import tensorflow as tf
 
@@ -17,6 +17,11 @@ class Keras3TensorFlowAdapter(Keras3Base, TensorFlowAdapter):
 
     def _native_value(self, value: Any) -> Any:
         return self._native(value)
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        # The host takes the strategy in whose scope the optimizer was made, which need not be the variable's.
+        self._distribution_strategy = tf.distribute.get_strategy()
+        return super()._create_slot(variable, name, initial, like)
 
     def __dir__(self) -> List[str]:
         # tf.train.Checkpoint of TensorFlow 2.11 and later finds out with dir() whether an object's slots are

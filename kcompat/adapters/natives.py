@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 from ..environment import detect, host_classes
 from ..errors import RuleError
 from ..rule import BASE_ARGUMENTS, UpdateRule, is_source
+from ..transforms.arguments import with_base_arguments
 
 # What a subclass may define without changing what the optimizer does.
 _HARMLESS = (
@@ -166,6 +167,52 @@ def rule_of(optimizer: Any, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
             "optimizer of TensorFlow or Keras.".format(what, optimizer)
         )
     return _native(optimizer, api, what)
+
+
+def is_native(optimizer: Any) -> bool:
+    """Whether something is an optimizer of an API that is found here, of kcompat or of the host."""
+    return _api_of(optimizer) is not None
+
+
+def class_for_native(cls: type) -> Any:
+    """kcompat's optimizer class of the same name and API as one of Keras' own; None if it is none.
+
+    Args:
+        cls: the class, such as tf.keras.optimizers.Adam.
+    """
+    from . import class_of
+
+    for api in detect().apis:
+        for _, host in host_classes(api):
+            if api != "tf1" and issubclass(cls, host) and cls.__name__ in _KERAS:
+                return class_of(_rule_class(_KERAS[cls.__name__]), api, host, cls.__name__)
+    return None
+
+
+def rule_with_base(optimizer: Any, what: str) -> UpdateRule:
+    """The rule of an optimizer with its base arguments around it, for one part of several.
+
+    Args:
+        optimizer, what: as for `rule_of`.
+
+    Raises:
+        RuleError: as `rule_of`; or it excludes variables from weight decay or has a loss_scale_factor, which
+            belong to the whole.
+    """
+    rule, base = rule_of(optimizer, what)
+    for name in ("excluded", "loss_scale_factor"):
+        if base.get(name):
+            raise RuleError(
+                "{}: one of the optimizers has {}. {}".format(
+                    what,
+                    "variables excluded from weight decay" if name == "excluded" else name,
+                    "Call exclude_from_weight_decay() of this one."
+                    if name == "excluded"
+                    else "Give it to this one.",
+                )
+            )
+    base.pop("excluded", None)
+    return with_base_arguments(rule, **base)
 
 
 def _by_name(name: str, what: str) -> Type[UpdateRule]:

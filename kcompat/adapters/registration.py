@@ -74,6 +74,21 @@ def register(made: Any, host: type, api: str, name: str) -> None:
             objects[alias] = made
 
 
+def host_optimizers(cls: Any) -> Any:
+    """The module `optimizers` of the Keras that an optimizer class is of; None for TensorFlow's own classes.
+
+    Args:
+        cls: a class of kcompat or of the host.
+    """
+    api, host = getattr(cls, "api", None), getattr(cls, "_host_class", cls)
+    root = host.__module__.split(".")[0]
+    if api == "tf1" or (api is None and ".training." in host.__module__):
+        return None
+    if root.startswith("tensorflow") or not hasattr(importlib.import_module(root), "optimizers"):
+        return importlib.import_module("tensorflow").keras.optimizers
+    return importlib.import_module(root).optimizers
+
+
 def _utils_of(host: type) -> Any:
     """The `utils` with the registry of the Keras that a class is of."""
     root = host.__module__.split(".")[0]

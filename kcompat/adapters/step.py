@@ -19,6 +19,7 @@ from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
 from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, plain_rule
+from .uninterrupted import Uninterrupted
 
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
 # 0.999 is 1, and a second moment that is kept in it freezes.
@@ -32,6 +33,26 @@ class _NoStateError(NotBuiltError, KeyError):
     """Also a KeyError: a checkpoint asks `get_slot` about every variable that it holds, and expects that."""
 
     __str__ = Exception.__str__  # KeyError's shows the message's repr
+
+
+class _Asked(Sequence[Any]):
+    """A list whose items are made when they are asked for; most rules look at none of them."""
+
+    def __init__(self, make: Callable[[int], Any], count: int) -> None:
+        self._make = make
+        self._made: Dict[int, Any] = {}
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        i = range(self._count)[index]
+        if i not in self._made:
+            self._made[i] = self._make(i)
+        return self._made[i]
 
 
 class Gradient:
@@ -111,6 +132,10 @@ class StepAdapter(Adapter):
     def _native(self, variable: Any) -> Any:
         """What holds the value of a variable of the host: itself, or the framework's variable behind it."""
         return variable
+
+    def _constraint_of(self, variable: Any) -> Any:
+        """What maps a variable's new value to one that it may have, or None."""
+        return getattr(variable, "constraint", None)
 
     def _dtype_name(self, variable: Any) -> str:
         """A variable's dtype, such as "float32"."""
@@ -366,15 +391,22 @@ class StepAdapter(Adapter):
 
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
-        ordered = self._must_order()
         known = [self._state_of(variable) for variable in variables]
+        with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
+            writes = self._write_all(grads, variables, known)
+            return self._count(writes, global_step, self._must_order())
+
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
+        """Updates variables and slots, without counting the step. Returns the operations that write."""
+        ordered = self._must_order()
         with self._after(grads if ordered else ()):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
             with self._after([check for gradient in gradients for check in gradient.checks]):
-                writes = self._update_all(gradients, known, variables, scalars, step, ordered)
-                return self._count(writes, global_step, ordered)
+                return self._update_all(gradients, known, variables, scalars, step, ordered)
 
     def _update_all(
         self,
@@ -403,22 +435,14 @@ class StepAdapter(Adapter):
                 if not each.checked and way.kernel is None and way.large is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
-        # What `prepare` made of one variable's gradient may have read another variable.
+        # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
+        prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
             writes += self._update_each(todo, step, ordered)
-        for variable, value in shared_writes:
-            with self._after([value] if ordered else ()):
-                writes.append(self._write(variable, value))
-        return writes
-
-    def _update_each(
-        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
-    ) -> List[Any]:
-        """Updates variables, each with its state, gradient and hyperparameters. Returns what writes."""
-        writes: List[Any] = []
-        for variable, known, gradient, hyper in todo:
-            writes += self._update(variable, known, gradient, hyper, step, ordered)
+        # Every update reads the shared scalars as they were, or what was made of them.
+        with self._after([*prepared, *writes] if ordered and shared_writes else ()):
+            writes += [self._write(variable, value) for variable, value in shared_writes]
         return writes
 
     def _prepare_all(
@@ -445,18 +469,22 @@ class StepAdapter(Adapter):
             return wide.wrap(self._cast(array, wide.compute_dtype))
 
         old = {name: widened(self._read(v)) for name, v in state.shared.items()}
-        params = [widened(self._rows(v, g.rows, v)) for v, g in zip(variables, gradients)]
-        slots = [
-            MappingProxyType({name: widened(self._rows(s, g.rows, v)) for name, s in k.slots.items()})
-            for k, g, v in zip(known, gradients, variables)
-        ]
+
+        def param(i: int) -> Any:
+            return widened(self._rows(variables[i], gradients[i].rows, variables[i]))
+
+        def slots(i: int) -> Mapping[str, Any]:
+            rows, variable = gradients[i].rows, variables[i]
+            values = {n: widened(self._rows(s, rows, variable)) for n, s in known[i].slots.items()}
+            return MappingProxyType(values)
+
         any_scalars = scalars.get(wide) or next(iter(scalars.values()))
         hyper = hyper_values(root, any_scalars, wide, MappingProxyType(old))
         grads, new = root.prepare(
             wide,
             [widened(k.xp.unwrap(g.array)) for g, k in zip(gradients, known)],
-            params,
-            slots,
+            _Asked(param, len(variables)),
+            _Asked(slots, len(variables)),
             MappingProxyType(old),
             hyper,
             wide.scalar(step),
@@ -497,13 +525,19 @@ class StepAdapter(Adapter):
         values = [(variable, xp.unwrap(new_param))]
         return values + [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
 
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Updates variables: each given with its state, gradient and hyperparameters. Returns what writes."""
+        return [write for each in todo for write in self._update(*each, step, ordered)]
+
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
     ) -> List[Any]:
         """Runs the rule on one variable and writes the result. Returns the operations that write."""
         rows = gradient.rows
         values = self._settled(self._new_values(variable, known, gradient, hyper, step))
-        constraint = getattr(variable, "constraint", None)
+        constraint = self._constraint_of(known.variable)
         with self._after([value for _, value in values] if ordered else ()):
             writes = []
             for target, value in values:
@@ -572,7 +606,7 @@ class StepAdapter(Adapter):
             hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
             gradient = self._gradient(grad, known, variable)
             with self._after(gradient.checks):
-                return self._update(variable, known, gradient, hyper, step, ordered)
+                return self._update_each([(variable, known, gradient, hyper)], step, ordered)
 
     # Gradients.
 
@@ -594,7 +628,7 @@ class StepAdapter(Adapter):
         for clip in clips:
             alone = clip.around(Overwritten())
             hyper = hyper_values(alone, scalars, xp)
-            if alone.needs_all:
+            if alone.prepared:  # around a rule that sees all gradients at once, it clips there
                 slots: List[Mapping[str, Any]] = [{} for _ in clipped]
                 clipped = list(alone.prepare(xp, clipped, clipped, slots, {}, hyper, xp.scalar(1.0))[0])
             else:

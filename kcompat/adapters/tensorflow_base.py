@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from .. import namespaces
 from ..contract import check_result, check_slots, init_reads_param
+from ..elementwise import is_elementwise
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
 from ..namespaces.tensorflow import keeping_nan
@@ -28,9 +29,11 @@ from ..rule import hyper_values
 from ..schedules import Schedule
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
-from .compiled_tensorflow import FEW, LARGE, Compiled, goes_by_elements, why_no_xla, why_not_fused
+from .compiled_tensorflow import FEW, LARGE, Compiled, why_no_xla, why_not_fused
+from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of, read_part
+from .kernels import Chain, inside
+from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -59,7 +62,7 @@ def _no_autograph(function: Any) -> Any:
     return exempt()(function)  # TensorFlow 1.14 makes the decorator first
 
 
-class TensorFlowAdapter(StepAdapter):
+class TensorFlowAdapter(DistributedStepAdapter):
     """The shared base of the adapters `tf1`, `get_updates`, `optimizer_v2`, `keras_2_11`, and of `keras_3` on
     TensorFlow.
     """
@@ -85,7 +88,8 @@ class TensorFlowAdapter(StepAdapter):
         if unique is None or getattr(variable, "_in_graph_mode", False):
             if not hasattr(variable, "op"):
                 raise _NoVariableError(_no_variable(type(self).__name__, variable))
-            return variable.op.graph, variable.op.name
+            # Not its operation, which under a distribution strategy is another one in each replica.
+            return variable.graph, variable.name
         return unique
 
     @_no_autograph
@@ -108,13 +112,13 @@ class TensorFlowAdapter(StepAdapter):
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
         strategy = tf.distribute.get_strategy()
+        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
         made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
         if made_here is not None and not made_here(self._native(variable)):
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
-                "the optimizer is built; expected one of {}.".format(
-                    name, type(strategy).__name__ if self._has_strategy() else "no strategy"
-                )
+                "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
+                "strategy.scope().".format(name, named)
             )
 
     # Arrays.
@@ -229,27 +233,29 @@ class TensorFlowAdapter(StepAdapter):
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
-        native = self._native(variable)
+        native = self._one_copy(variable)
         return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
 
-    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+    def _write_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> List[Any]:
         if self._kc.unset:
-            for variable in variables:
-                known = self._state_of(variable)
-                if known.unset is not None:
-                    self._set_slots(known)
-        if tf.executing_eagerly() and self._run_traced(grads, variables):
-            return self._count((), global_step, ordered=False)
-        return super()._run(grads, variables, global_step)
+            for each in known:
+                if each.unset is not None:
+                    self._set_slots(each)
+        if tf.executing_eagerly() and self._run_traced(grads, variables, known):
+            return []
+        return super()._write_all(grads, variables, known)
 
-    def _run_traced(self, grads: Sequence[Any], variables: Sequence[Any]) -> bool:
+    def _run_traced(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> bool:
         """In eager mode, takes a step by one traced function, if many rules run by their own operations.
 
         Returns:
-            Whether it was taken so; it is not counted yet.
+            Whether it was taken so.
         """
-        known = [self._state_of(variable) for variable in variables]
-        if not self._is_worth_a_trace(known, grads):
+        if self._has_strategy() or not self._is_worth_a_trace(known, grads):
             return False
         done, step = self._steps_done()
         hypers = list(self._kc.hypers.values())
@@ -571,6 +577,7 @@ class TensorFlowAdapter(StepAdapter):
                     type(self).__name__, in_words(global_step)
                 )
             )
+        self._check_distribution(variables[0], aggregate)
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables
@@ -613,6 +620,8 @@ class TensorFlowAdapter(StepAdapter):
 
     def _find_way(self, known: VariableState) -> Way:
         way = self._find_kernel(known)
+        if self._strategy_of(known) is not None:
+            return way
         kernel = way.kernel
         passes_once = kernel is not None and not kernel.decays and way.chain is None
         if int(np.prod(known.shape)) < LARGE or passes_once:
@@ -627,7 +636,7 @@ class TensorFlowAdapter(StepAdapter):
 
     def _why_not_compiled(self, known: VariableState) -> Optional[str]:
         """Why XLA is not to take a large variable's step, in words, or None."""
-        if getattr(known.variable, "constraint", None) is not None:
+        if self._constraint_of(known.variable) is not None:
             return "the variable has a constraint"
         if _in_v1_graph(self._native(known.variable)):
             return "sessions run no compiled step"
@@ -673,18 +682,15 @@ class TensorFlowAdapter(StepAdapter):
         if (
             not known.shape
             or known.xp.compute_dtype != native.dtype.base_dtype
-            or getattr(known.variable, "constraint", None) is not None
+            or self._constraint_of(known.variable) is not None
             or any(self._shape(slot) != known.shape for slot in known.slots.values())
         ):
             return way
-        stacks = self._compiled().stacks
-        key = known.rule, known.xp, known.shape
+        stacks, xp = self._compiled().stacks, known.xp
+        key = known.rule, xp
         if key not in stacks:
-            lengths = [known.shape[0], 11, 1000003]
-            shapes = [(length, *known.shape[1:]) for length in lengths]
-            stacks[key] = goes_by_elements(
-                self._traced_rule(known, shape, dict.fromkeys(known.slots, shape)) for shape in shapes
-            )
+            dtype = xp.compute_dtype.name
+            stacks[key] = is_elementwise(known.rule, known.slots, self._kc.shared, dtype)
         if not stacks[key]:
             return way
         return way._replace(why=way.why + "; in a graph, on several variables at once", stacks=True)
@@ -695,6 +701,9 @@ class TensorFlowAdapter(StepAdapter):
         kernel = kernel_of(rule)
         if kernel is None:
             return no_kernel(type(rule).__name__)
+        strategy = self._strategy_of(known)
+        if strategy is not None:
+            return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
         native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
@@ -870,78 +879,8 @@ class TensorFlowAdapter(StepAdapter):
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
         if tf.executing_eagerly():
             return None
+        self._keep_updates()
         return tf.group(*[_operation(each) for each in [*writes, *counted] if each is not None])
-
-    # Several replicas.
-
-    @staticmethod
-    def _has_strategy() -> bool:
-        has = getattr(tf.distribute, "has_strategy", None)  # not in TensorFlow 1.13's public API
-        return bool(has is not None and has())
-
-    def _apply_distributed(
-        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
-    ) -> Any:
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            raise RuntimeError(
-                "{}.apply_gradients() was called in a cross-replica context, where each replica's gradients "
-                "are not known. Call it inside strategy.run(...).".format(type(self).__name__)
-            )
-        if aggregate:
-            grads = [context.all_reduce(tf.distribute.ReduceOp.SUM, grad) for grad in grads]
-        known = [self._state_of(variable) for variable in variables]
-        done, step = self._steps_done()
-        gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
-        if self._kc.root.needs_all:
-            scalars = self._scalars([each.xp for each in known], done)
-            shared, shared_writes = self._prepare_all(gradients, known, variables, scalars, step)
-            if shared_writes:
-                raise NotImplementedError(
-                    "{}: rules with scalars shared by all variables do not run under a distribution "
-                    "strategy yet.".format(type(self).__name__)
-                )
-        arrays = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)]
-        rows = [g.rows for g in gradients]
-        return context.merge_call(self._update_replicas, args=(arrays, rows, variables, global_step))
-
-    def _update_replicas(
-        self,
-        strategy: Any,
-        arrays: Sequence[Any],
-        rows: Sequence[Any],
-        variables: Sequence[Any],
-        global_step: Any,
-    ) -> Any:
-        """In the cross-replica context: updates each variable's copies where they are."""
-        writes: List[Any] = []
-        for array, row, variable in zip(arrays, rows, variables):
-            known = self._state_of(variable)
-
-            def update(local: Any, array: Any, row: Any, *slots: Any, known: VariableState = known) -> Any:
-                xp = known.xp
-                done, step = self._steps_done()
-                replica = VariableState(local, known.name, known.shape, known.rule, xp)
-                replica.slots = dict(zip(known.slots, slots))
-                hyper = hyper_values(known.rule, self._scalars([xp], done)[xp], xp)
-                written = self._update(
-                    local, replica, Gradient(xp.wrap(array), row), hyper, step, self._must_order()
-                )
-                if tf.executing_eagerly():
-                    return tf.zeros(())
-                return tf.group(*[_operation(each) for each in written])
-
-            slots = [self._native(slot) for slot in known.slots.values()]
-            writes += strategy.extended.update(
-                self._native(variable), update, args=(array, row, *slots), group=False
-            )
-        with self._after([write for write in writes if not tf.executing_eagerly()]):
-            counted = [self._native(self._iterations_variable()).assign_add(1)]
-            if global_step is not None:
-                counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))
-        if tf.executing_eagerly():
-            return None
-        return tf.group(*[_operation(each) for each in counted])
 
     # One variable at a time: the host's own hooks, for wrappers that call them directly.
 
@@ -1058,9 +997,19 @@ class TensorFlowAdapter(StepAdapter):
         steps = self.gradient_accumulation_steps
         if not steps:
             return counter
-        updates = tf.convert_to_tensor(self._native(counter)) // steps
+        native = self._native(counter)
+        if _in_v1_graph(native) and native.graph.finalized and native.graph in self._kc.updates:
+            return self._kc.updates[native.graph]
+        updates = tf.convert_to_tensor(native) // steps
         updates.read_value = lambda: updates  # Keras' TensorBoard takes `iterations` for a variable
         return updates
+
+    def _keep_updates(self) -> None:
+        """Makes `iterations` readable in a graph that a MonitoredTrainingSession is going to finalize."""
+        counter = self._native(self._iterations_variable())
+        if self.gradient_accumulation_steps and _in_v1_graph(counter):
+            with tf.init_scope():  # a loss scale takes the step inside a branch
+                self._kc.updates[counter.graph] = self._updates(counter)
 
     def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
         """Puts the variables' moving averages in their place, if `use_ema` is on. Keras calls it after `fit`.

@@ -8,10 +8,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import RuleError, UnknownArgumentError
 from ..rule import UpdateRule
-from ..transforms.arguments import with_base_arguments
 from ..transforms.lookahead import SWA, Lookahead, MovingAverage
 from ..transforms.multi import MultiOptimizer
-from .natives import rule_of
+from .natives import rule_of, rule_with_base
 
 
 class Wrapper:
@@ -88,7 +87,17 @@ class AveragedOptimizerWrapper(Wrapper):
 
 
 class MovingAverageWrapper(AveragedOptimizerWrapper):
-    """Mixed into the optimizer classes of `MovingAverage`."""
+    """Mixed into the optimizer classes of `MovingAverage`.
+
+    A variable given for num_updates is read once, here; in a TensorFlow 1 graph, where it has no value yet,
+    it raises.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        count: Any = kwargs.get("num_updates")
+        if hasattr(count, "dtype") and hasattr(count, "numpy") and "int" in str(count.dtype):
+            kwargs["num_updates"] = int(count.numpy())
+        super().__init__(*args, **kwargs)
 
     def shadow_copy(self, model_weights: Iterable[Any]) -> Any:
         """Makes the averages before the first step. They start at 0, and not at the variables' values.
@@ -132,8 +141,9 @@ class MultiWrapper:
 
         MultiOptimizer([(SGD(1e-4), model.layers[:3]), (Adam(1e-3), model.layers[3:])])
 
-    A variable of none of the layers stays as it is, and a warning names it. Gradients are clipped, and norms
-    taken, as each optimizer says for its own variables.
+    A variable of none of the layers stays as it is, and a warning names it. One that is in several pairs
+    takes a step with each optimizer in turn. Gradients are clipped, and norms taken, as each optimizer says
+    for its own variables.
 
     Args:
         optimizers_and_layers: pairs of an optimizer (as `Wrapper` takes it) and a layer, a model or a list of
@@ -141,9 +151,9 @@ class MultiWrapper:
         optimizer_specs: in its place, dicts of "optimizer" and "weights", the variables' names.
 
     Raises:
-        RuleError: neither or both are given; a layer that is not built; a variable that is in two pairs; two
-            variables of one name in different pairs; some optimizers update only the rows that a sparse
-            gradient has and some every row.
+        RuleError: neither or both are given; a layer that is not built; a variable that is in two pairs of
+            which one sees all gradients at once; two variables of one name in different pairs; some
+            optimizers update only the rows that a sparse gradient has and some every row.
     """
 
     def __init__(
@@ -166,32 +176,15 @@ class MultiWrapper:
         if optimizers_and_layers is not None:
             parts = self._parts_of_layers(optimizers_and_layers)
         else:
+            where = type(self).__name__
             parts = [
-                ([each.split(":")[0] for each in spec["weights"]], self._part(spec["optimizer"]))
+                ([each.split(":")[0] for each in spec["weights"]], rule_with_base(spec["optimizer"], where))
                 for spec in optimizer_specs or ()
             ]
         if not parts:
             raise RuleError("{}: expected at least one optimizer.".format(type(self).__name__))
-        self._check_twice([names for names, _ in parts])
         rule, pairs = MultiOptimizer.arguments(parts)
         host.__init__(rule, parts=pairs, **kwargs)
-
-    def _part(self, optimizer: Any) -> UpdateRule:
-        """The rule of one optimizer, with its base arguments around it."""
-        rule, base = rule_of(optimizer, type(self).__name__)
-        for name in ("excluded", "loss_scale_factor"):
-            if base.get(name):
-                raise RuleError(
-                    "{}: one of the optimizers has {}. {}".format(
-                        type(self).__name__,
-                        "variables excluded from weight decay" if name == "excluded" else name,
-                        "Call exclude_from_weight_decay() of this one."
-                        if name == "excluded"
-                        else "Give it to this one.",
-                    )
-                )
-        base.pop("excluded", None)
-        return with_base_arguments(rule, **base)
 
     def _parts_of_layers(self, pairs: Sequence[Any]) -> List[Tuple[List[str], UpdateRule]]:
         this: Any = self
@@ -209,19 +202,8 @@ class MultiWrapper:
                         )
                     )
                 names.append(name)
-            parts.append((names, self._part(optimizer)))
+            parts.append((names, rule_with_base(optimizer, type(self).__name__)))
         return parts
-
-    def _check_twice(self, parts: Sequence[Sequence[str]]) -> None:
-        owners: Dict[str, int] = {}
-        for number, names in enumerate(parts):
-            for name in names:
-                if owners.setdefault(name, number) != number:
-                    raise RuleError(
-                        "{}: the variable {!r} is in two pairs; expected one optimizer for each.".format(
-                            type(self).__name__, name
-                        )
-                    )
 
     @classmethod
     def create_optimizer_spec(cls, optimizer: Any, layers_or_model: Any) -> Dict[str, Any]:

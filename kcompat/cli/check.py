@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a class of an update rule, or an instance, such as mylib.rules:Lion",
     )
     parser.add_argument(
-        "--api", action="append", metavar="NAME", help="check on this API only (more than once: on these)"
+        "--api",
+        action="append",
+        metavar="NAME",
+        help="check on this API only (more than once: on these); numpy: the rule alone",
     )
     parser.add_argument(
         "--reference",

@@ -99,6 +99,16 @@ PROBLEMS: Tuple[Problem, ...] = (
         "Take its optimizers from kcompat.addons: the same names, arguments and numbers.",
     ),
     Problem(
+        "addons-ended",
+        (r"TensorFlow Addons \(TFA\) has ended development",),
+        "UserWarning: TensorFlow Addons (TFA) has ended development and introduction of new features. …",
+        "TensorFlow Addons 0.19 and later",
+        "TensorFlow Addons is no longer developed; its last release, 0.23, works up to 2.15, with optimizers"
+        " derived from OptimizerV2 only.",
+        "Nothing is wrong yet. Before 2.16 take its optimizers from kcompat.addons: the same names, arguments"
+        " and numbers.",
+    ),
+    Problem(
         "tf-keras-missing",
         (r"No module named 'tf_keras'",),
         "ModuleNotFoundError: No module named 'tf_keras'",
@@ -257,6 +267,7 @@ PROBLEMS: Tuple[Problem, ...] = (
         (
             r"created with a `LearningRateSchedule` object",
             r"float\(\) argument must be .* not '\w*(Decay|Schedule|Restarts)\w*'",
+            r"'\w*(Decay|Schedule|Restarts)\w*' object has no attribute '(numpy|assign|value|read_value)'",
             r'"?Optimizer"? must have a "?(lr|learning_rate)"? attribute',
         ),
         "TypeError: This optimizer was created with a `LearningRateSchedule` object …",
@@ -294,9 +305,23 @@ PROBLEMS: Tuple[Problem, ...] = (
         " assert_existing_objects_matched().".format(_LEGACY),
     ),
     Problem(
+        "state-not-loaded",
+        (
+            r"loading the saved optimizer state\. As a result, your model is starting with a freshly",
+            r"Skipping variable loading for optimizer '[^']*', because it has \d+ variables whereas",
+            r"`set_weights\(weights\)` on optimizer \S+ with a\s+weight list of length",
+        ),
+        "Skipping variable loading for optimizer 'adam', because it has 2 variables whereas the saved …",
+        "all",
+        "The file has the state of another optimizer, API or number of variables, and Keras pairs both by"
+        " position. Where this is a warning, the model is loaded and training begins again at step 0.",
+        "Load with the class that saved, built on the same variables in the same order: {}. kcompat's"
+        " optimizers tell state by variable name and shape.".format(_LEGACY),
+    ),
+    Problem(
         "refused-by-loss-scale",
         (
-            r"\"inner_optimizer\" must be an instance of",
+            r"[\"`']inner_optimizer[\"`'] must be an instance of",
             r"optimizer must be an instance of .*LossScaleOptimizer",
             r"has no attribute '(get_scaled_loss|get_unscaled_gradients|LossScaleOptimizer)'",
         ),
@@ -312,7 +337,7 @@ PROBLEMS: Tuple[Problem, ...] = (
         "wrapper-wants-legacy",
         (
             r"optimizer is not an object of tf\.keras\.optimizers(\.legacy)?\.Optimizer",
-            r"has no attribute '_(aggregate_gradients|transform_unaggregated_gradients)'",
+            r"has no attribute '_(aggregate_gradients|transform_unaggregated_gradients|create_all_weights)'",
             r"must be (an instance of|of type) .?(tf|tensorflow)\.keras\.optimizers\.legacy\.",
         ),
         "TypeError: optimizer is not an object of tf.keras.optimizers.legacy.Optimizer",
@@ -395,7 +420,7 @@ PROBLEMS: Tuple[Problem, ...] = (
     Problem(
         "no-build",
         (r"'\w+' object has no attribute 'build'",),
-        "load_model(path): AttributeError: 'Adam' object has no attribute 'build'",
+        "AttributeError: 'Adam' object has no attribute 'build'",
         "2.13 and later",
         "A model that was saved with OptimizerV2 is loaded from a .keras file, whose reader expects the newer"
         " optimizer. On an M1 or M2 Mac, Keras 2.11 to 2.15 takes OptimizerV2 by itself.",
@@ -405,7 +430,7 @@ PROBLEMS: Tuple[Problem, ...] = (
     Problem(
         "weights-methods",
         (r"'\w+' object has no attribute '(get|set)_weights'",),
-        "optimizer.get_weights(): AttributeError: 'Adam' object has no attribute 'get_weights'",
+        "AttributeError: 'Adam' object has no attribute 'get_weights'",
         "2.9 and later, Keras 3 (set_weights is back from 2.11 on)",
         "Optimizers have get_weights up to OptimizerV2 only.",
         "Use [variable.numpy() for variable in optimizer.variables]. kcompat's optimizers have both"
@@ -424,7 +449,7 @@ PROBLEMS: Tuple[Problem, ...] = (
     Problem(
         "minimize-missing",
         (r"'\w+' object has no attribute '(minimize|compute_gradients)'",),
-        "optimizer.minimize(loss): AttributeError: 'Adam' object has no attribute 'minimize'",
+        "AttributeError: 'Adam' object has no attribute 'minimize'",
         "Keras 3",
         "Keras 3's optimizers compute no gradients.",
         "Use tf.GradientTape and optimizer.apply_gradients. kcompat's optimizers have minimize on"
@@ -603,12 +628,17 @@ PROBLEMS: Tuple[Problem, ...] = (
     ),
 )
 
+# An object whose class is called as optimizers are.
+_AN_OPTIMIZER = (
+    r"'(SGDW?|RMSprop|N?Adam\w*|R(ectified)?Adam|Adagrad|Adadelta|Ftrl|Lion|LAMB|Lamb|Muon|\w*Optimizer\w*)'"
+    r" object has no attribute"
+)
 # Messages that anything may give: what the text around them has to speak of, source lines included.
 _CONTEXT = {
-    "minimize-missing": r"(?i)\bopt\w*\.(minimize|compute_gradients)",
-    "no-build": r"(?i)load_model|saving_lib|optimi[sz]er\S*\.build",
+    "minimize-missing": r"(?i)\bopt\w*\.(minimize|compute_gradients)|" + _AN_OPTIMIZER,
+    "no-build": r"(?i)load_model|saving_lib|optimi[sz]er\S*\.build|" + _AN_OPTIMIZER,
     "variables-called": r"(?i)\bopt\w*\.(variables|weights)\b",
-    "weights-methods": r"(?i)\bopt\w*\.(get|set)_weights",
+    "weights-methods": r"(?i)\bopt\w*\.(get|set)_weights|" + _AN_OPTIMIZER,
 }
 # Errors that stand for another one, which may be in the same chain.
 _VAGUE = ("keras-not-importable",)

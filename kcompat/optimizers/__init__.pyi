@@ -1,5 +1,5 @@
 # Written by: python tests/test_stubs.py --write
-"""Drop-in optimizer classes under Keras 3's names, native on the API found here."""
+"""Drop-in for `keras.optimizers`: every name that the newest Keras has, and the rest of the catalogue."""
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -7,10 +7,19 @@ from ..rule import UpdateRule
 from . import get_updates as get_updates
 from . import keras_2_11 as keras_2_11
 from . import keras_3 as keras_3
+from . import legacy as legacy
 from . import optimizer_v2 as optimizer_v2
+from . import schedules as schedules
 from . import tf1 as tf1
+from .identifiers import deserialize as deserialize
+from .identifiers import get as get
+from .identifiers import serialize as serialize
+from .loss_scale import LossScaleOptimizer as LossScaleOptimizer
+from .multi import MultiOptimizer as MultiOptimizer
+from .multi import OptimizerMap as OptimizerMap
 
 NAMES: Tuple[str, ...]
+Optimizer: Any
 
 class _Optimizer(Any):
     """What all optimizers have, on every API, besides what is their host's; for type checkers only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, List, Mapping, Optional, Tuple
 
 from ..rule import Hyper, UpdateRule
@@ -30,6 +31,8 @@ class LAMB(UpdateRule):
     weight_decay = Hyper(0.0, "fraction of the parameter added to the step", ge=0)
     exclude_from_weight_decay = Hyper(None, "patterns of the names of variables that do not decay")
     exclude_from_layer_adaptation = Hyper(None, "patterns of the names of variables that are not scaled")
+
+    old_names = MappingProxyType({"weight_decay_rate": "weight_decay"})
 
     _decays = True
     _adapts = True

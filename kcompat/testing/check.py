@@ -36,7 +36,8 @@ def check_rule(
             int from 1. `slots` is a dict: what the function returned the step before, at first what `init`
             makes. A function that returns `param` alone is given the rule's own parameter and slots of
             before the step. Slots of the same names are compared too.
-        apis: names of APIs; by default all that are found here. Empty: the rule alone.
+        apis: names of APIs; by default all that are found here. Empty, or "numpy": the rule alone, for which
+            no framework is imported.
         only: names of properties; by default all.
         progress: called with each outcome as it comes.
 
@@ -88,18 +89,6 @@ def plan(
     Raises:
         As `check_rule`.
     """
-    found = detect()
-    chosen = list(found.apis if apis is None else apis)
-    for api in chosen:
-        if api not in found.apis:
-            raise ApiNotAvailableError(
-                "check_rule(apis=[{!r}]): {}. There are {} here.{}".format(
-                    api,
-                    found.absent.get(api, "there is no such API"),
-                    ", ".join(found.apis) or "none",
-                    nearest(api, found.apis),
-                )
-            )
     known = properties()
     names = [each.name for each in known]
     for name in only or ():
@@ -109,12 +98,32 @@ def plan(
                     name, ", ".join(names), nearest(name, names)
                 )
             )
+    chosen = _chosen(apis)
     return [
         (each, api)
         for each in known
         if (only is None or each.name in only) and (with_reference or each.name != "reference")
         for api in (chosen if each.on_api else [ALONE])
     ]
+
+
+def _chosen(apis: Optional[Sequence[str]]) -> List[str]:
+    """The APIs to check on; to find out which there are imports the frameworks."""
+    asked = None if apis is None else [api for api in apis if api != ALONE]
+    if asked == []:
+        return []
+    found = detect()
+    for api in asked or ():
+        if api not in found.apis:
+            raise ApiNotAvailableError(
+                "check_rule(apis=[{!r}]): {}. There are {} here.{}".format(
+                    api,
+                    found.absent.get(api, "there is no such API"),
+                    ", ".join(found.apis) or "none",
+                    nearest(api, found.apis),
+                )
+            )
+    return list(found.apis if asked is None else asked)
 
 
 def outcome_of(subject: Subject, checked: Property, api: str) -> Outcome:

@@ -11,7 +11,7 @@ from .decay import DecoupledWeightDecay, NormalizedWeightDecay, WeightDecay, wit
 from .finite import SkipNonFinite
 from .learning_rate import InverseTimeDecay
 from .lookahead import SWA, Lookahead, MovingAverage
-from .multi import MultiOptimizer
+from .multi import ByPath, InTurn, MultiOptimizer
 from .partition import LearningRateMultipliers, Partition
 from .selective import (
     AdaptiveGradientClipping,
@@ -24,6 +24,7 @@ __all__ = [
     "SWA",
     "AdaptiveGradientClipping",
     "AnnealedWeightDecay",
+    "ByPath",
     "ClipByGlobalNorm",
     "ClipByNorm",
     "ClipByValue",
@@ -32,6 +33,7 @@ __all__ = [
     "GradientAccumulation",
     "GradientCentralization",
     "GradientTransform",
+    "InTurn",
     "InverseTimeDecay",
     "LearningRateMultipliers",
     "Lookahead",

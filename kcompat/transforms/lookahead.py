@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Tuple
 
-from ..errors import HyperparameterError, RuleError
+from ..errors import HyperparameterError, HyperparameterTypeError, RuleError
 from ..rule import Hyper, HyperValues
 from .base import Transform
 
@@ -35,8 +35,10 @@ class _Slow(Transform):
 
     def _check_count(self, name: str, least: int) -> None:
         value = self._hyper_values[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise HyperparameterError(
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        if not is_count or value < least:
+            error = HyperparameterError if is_count else HyperparameterTypeError
+            raise error(
                 "{}({}={!r}): expected an integer of at least {}.".format(
                     type(self).__name__, name, value, least
                 )

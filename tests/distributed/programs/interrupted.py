@@ -1,0 +1,78 @@
+"""Interrupts training at random moments: parameters, slots and step counter must fit together.
+
+python interrupted.py API MODE RULE; MODE is one of the tests': eager, function, graph, graph_ref, jit.
+"""
+
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+from _problem import report
+from _steps import steps
+
+import kcompat
+from kcompat import rules
+
+VARIABLES = 12
+INTERRUPTS = 15
+RULES = {
+    # A kernel computes the first; no kernel computes the second.
+    "momentum": lambda: rules.SGD(2.0**-10, momentum=0.5),
+    "lion": lambda: rules.Lion(2.0**-10, beta_1=0.5, beta_2=0.5),
+}
+
+
+def interrupter():
+    """A queue: an interrupt comes so many seconds after a number was put into it."""
+    orders = queue.Queue()
+
+    def send():
+        while True:
+            time.sleep(orders.get())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=send, daemon=True).start()
+    return orders
+
+
+def main(api, mode, name):
+    chance = random.Random(5)
+    cases, orders = {}, interrupter()
+
+    def make():
+        return kcompat.optimizer(RULES[name](), api=api)
+
+    with steps(api, mode, make, *[np.zeros(3)] * VARIABLES) as training:
+        training.step()
+        started = time.time()
+        training.step()
+        length = time.time() - started
+
+        def interrupted():
+            try:
+                orders.put(0.001 + chance.uniform(0, 3) * length)
+                while True:
+                    training.step()
+            except KeyboardInterrupt:
+                pass
+            values, slots, done = training.state()
+            rule = RULES[name]()
+            gradients = [[np.ones(3)] for _ in range(done)]
+            params, expected = kcompat.testing.reference(rule, [np.zeros(3)], gradients)
+            for i, (value, slot) in enumerate(zip(values, slots)):
+                np.testing.assert_allclose(value, params[0], rtol=1e-5, err_msg="variable {}".format(i))
+                for key in slot:
+                    np.testing.assert_allclose(slot[key], expected[0][key], rtol=1e-5, err_msg=key)
+
+        for i in range(INTERRUPTS):
+            cases["interrupt {}".format(i)] = interrupted
+        report(cases)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

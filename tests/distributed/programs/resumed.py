@@ -1,0 +1,119 @@
+"""Trains, saves after every step or epoch, and goes on where an earlier run of it was killed.
+
+python resumed.py API HOW FOLDER [PACE]: prints the values, slots and step counter after all steps. HOW is
+backup (Keras' BackupAndRestore), manager (tf.train.CheckpointManager around a loop) or session (a Saver in a
+TensorFlow 1 graph). PACE is what a step takes at least, in seconds.
+"""
+
+import glob
+import json
+import os
+import sys
+import time
+
+import _problem
+import numpy as np
+import tensorflow as tf
+import tensorflow_strategies as one
+
+v1 = tf.compat.v1
+EPOCHS = 6
+CASE = "everything"
+
+
+def callback(api, folder):
+    keras = one.keras_of(api)
+    cls = getattr(keras.callbacks, "BackupAndRestore", None)
+    return (cls or keras.callbacks.experimental.BackupAndRestore)(os.path.join(folder, "backup"))
+
+
+def backup(api, folder, pace, strategy=None):
+    keras = one.keras_of(api)
+
+    class Slow(keras.callbacks.Callback):
+        def on_batch_end(self, batch, logs=None):
+            time.sleep(pace)
+
+    with strategy.scope() if strategy else open(os.devnull):
+        model, optimizer = one.make_model(keras), _problem.optimizer(CASE, api)
+        model.compile(optimizer=optimizer, loss="mse")
+    rows, targets = zip(*_problem.batches())
+    data = np.concatenate(rows)[:, None], np.concatenate(targets)
+    callbacks = [callback(api, folder), Slow()]
+    model.fit(
+        *data, batch_size=_problem.BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks
+    )
+    slots = one.slots_of(model.optimizer, model.trainable_variables)
+    return one.values(model.trainable_variables), slots, one.steps_done(model.optimizer)
+
+
+def manager(api, folder, pace):
+    variables, optimizer = one.make_variables(api), _problem.optimizer(CASE, api)
+    step = tf.function(lambda rows, targets: one.void(one.train(optimizer, variables, rows, targets)))
+    optimizer.build(variables)
+    natives = {"v{}".format(i): one.native(variable) for i, variable in enumerate(variables)}
+    checkpoint = tf.train.Checkpoint(optimizer=optimizer, **natives)
+    managed = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    if managed.latest_checkpoint:
+        checkpoint.restore(managed.latest_checkpoint).assert_consumed()
+    steps = _problem.batches() * EPOCHS
+    for rows, targets in steps[done(optimizer) :]:
+        step(tf.constant(rows), tf.constant(targets))
+        managed.save()
+        time.sleep(pace)
+    return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
+
+
+def done(optimizer):
+    """Steps, not updates."""
+    return int(np.asarray(optimizer.get_weights()[0]))
+
+
+def session(api, folder, pace):
+    names = "table", "kernel", "bias"
+    pairs = zip(names, _problem.start())
+    variables = [v1.get_variable(name, initializer=value, use_resource=True) for name, value in pairs]
+    holders = v1.placeholder(tf.int32, (None,)), v1.placeholder(tf.float32, (None, 2))
+    optimizer = _problem.optimizer(CASE, api)
+    counter = v1.train.get_or_create_global_step()
+    loss = _problem.loss(variables, *holders)
+    gradients = list(zip(tf.gradients(loss, variables), variables))
+    step = optimizer.apply_gradients(gradients, global_step=counter)
+    hooks = [v1.train.CheckpointSaverHook(folder, save_steps=1)]
+    steps = _problem.batches() * EPOCHS
+    with v1.train.SingularMonitoredSession(hooks=hooks, checkpoint_dir=folder) as running:
+        for rows, targets in steps[running.run(counter) :]:
+            running.run(step, dict(zip(holders, (rows, targets))))
+            time.sleep(pace)
+        slots = {}
+        for i, variable in enumerate(variables):
+            for name in optimizer.get_slot_names():
+                slots[i, name] = running.run(optimizer.get_slot(variable, name))
+        return running.run(variables), slots, int(running.run(counter))
+
+
+def main(api, how, folder, pace="0"):
+    pace = float(pace)
+    if how == "workers":
+        values, slots, steps = backup(api, folder, pace, one.make_strategy("workers"))
+    else:
+        values, slots, steps = {"backup": backup, "manager": manager, "session": session}[how](
+            api, folder, pace
+        )
+    slots = {
+        "{}/{}".format(*key): np.asarray(slot.numpy() if hasattr(slot, "numpy") else slot)
+        for key, slot in slots.items()
+    }
+    result = {
+        "values": [np.asarray(value).tolist() for value in values],
+        "slots": {key: slot.tolist() for key, slot in slots.items()},
+        "steps": steps,
+        "files": len(glob.glob(os.path.join(folder, "*"))),
+    }
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[2] == "session":
+        v1.disable_eager_execution()
+    main(*sys.argv[1:])
