@@ -286,14 +286,15 @@ class TensorFlowAdapter(DistributedStepAdapter):
         return self._compiled().step(tuple(key), tensors, specs, body)
 
     def _is_worth_a_trace(self, known: Sequence[VariableState], grads: Sequence[Any]) -> bool:
-        """Whether an eager step has many variables that neither a kernel nor a compiled step updates."""
+        """Whether an eager step has many variables that take more than a kernel or a compiled step."""
         slow = 0
         for each, grad in zip(known, grads):
             way = self._way_of(each)
             if way.plain:
                 return False
             by_rows = each.rule.sparse == "rows" and isinstance(grad, tf.IndexedSlices)
-            slow += by_rows or (way.kernel is None and way.large is None)
+            at_once = way.kernel is not None and way.chain is None and not way.kernel.decays
+            slow += by_rows or not (at_once or way.large is not None)
         return slow > FEW
 
     def _compiled(self) -> Compiled:
