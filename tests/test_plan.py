@@ -243,14 +243,19 @@ def test_a_rate_that_changes_compiles_nothing_again(api, mode, everything_large)
     with steps(api, mode, make, np.zeros((2, 2)), np.zeros(3)) as training:
         assert training.move() == 0.5
         compiled = training.optimizer._kc.compiled
+
+        def traces():
+            return [large.traces for large in compiled._large.values()], training.traces
+
+        before = traces()  # up to TensorFlow 2.1, a function is traced twice at its first call
         for rate in (0.25, 2.0, 1.0):
             training.optimizer.learning_rate = rate
             assert training.move() == rate
-        if everything_large is None:
-            traced = [large.traces for large in compiled._large.values()]
-            assert traced == [1, 1]
         if mode == "function":
-            assert training.traces == 1
+            assert traces() == before
+        else:
+            assert traces()[0] == before[0]
+        assert len(before[0]) == (2 if everything_large is None else 0)
 
 
 @pytest.mark.parametrize("api", [api for api, mode in at_once if mode == "function"])
