@@ -56,7 +56,8 @@ def optimizer_of(job: Job, ours: bool) -> Any:
     name, arguments = cells.OPTIMIZERS[job.optimizer]
     if ours:
         if job.sparse == "rows":
-            from .. import optimizer, rules
+            from .. import rules
+            from ..adapters import optimizer
 
             return optimizer(rules.LazyAdam(), job.api)
         return getattr(importlib.import_module("..optimizers." + job.api, __package__), name)(**arguments)
