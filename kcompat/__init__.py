@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from . import addons as addons
     from . import environment as environment
     from . import errors as errors
+    from . import hooks as hooks
     from . import namespaces as namespaces
     from . import optimizers as optimizers
     from . import rules as rules
     from . import schedules as schedules
+    from . import state as state
     from . import testing as testing
     from . import transforms as transforms
     from .adapters import optimizer, optimizer_class
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         ApiNotAvailableError,
         DistributionError,
         GradientError,
+        HookError,
         HyperparameterError,
         KcompatError,
         NotBuiltError,
@@ -43,6 +46,7 @@ _WHERE = {
     "ApiNotAvailableError": ".errors",
     "DistributionError": ".errors",
     "GradientError": ".errors",
+    "HookError": ".errors",
     "Hyper": ".rule",
     "HyperparameterError": ".errors",
     "KcompatError": ".errors",
@@ -62,10 +66,12 @@ _SUBMODULES = (
     "addons",
     "environment",
     "errors",
+    "hooks",
     "namespaces",
     "optimizers",
     "rules",
     "schedules",
+    "state",
     "testing",
     "transforms",
 )
@@ -74,6 +80,7 @@ __all__ = [
     "ApiNotAvailableError",
     "DistributionError",
     "GradientError",
+    "HookError",
     "Hyper",
     "HyperparameterError",
     "KcompatError",

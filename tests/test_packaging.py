@@ -30,6 +30,7 @@ LAYERS = [
     ("state",),
     ("testing",),
     ("vendoring",),
+    ("hooks",),
     ("adapters",),
     ("transforms",),
     ("rules",),

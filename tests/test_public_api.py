@@ -28,7 +28,18 @@ else:
 import kcompat  # noqa: E402
 from kcompat import vendoring  # noqa: E402
 
-MODULES = ("environment", "errors", "rules", "schedules", "testing", "transforms", "addons", "optimizers")
+MODULES = (
+    "environment",
+    "errors",
+    "hooks",
+    "rules",
+    "schedules",
+    "state",
+    "testing",
+    "transforms",
+    "addons",
+    "optimizers",
+)
 # Their names are there without a framework, their classes are not.
 NATIVE = ("addons", "optimizers")
 # The host's own classes, of which every release has others.
@@ -262,4 +273,5 @@ def test_a_copy_with_fewer_rules_shows_type_checkers_those():
     for family, _ in shown.findall(part[rules]):
         assert "rules/{}.py".format(family.decode()) in part
     top = {name for where, name in shown.findall(part["__init__.py"]) if not where}
-    assert top == {name.encode() for name in MODULES + ("namespaces",)} - {b"addons", b"testing"}
+    left_out = {b"addons", b"hooks", b"state", b"testing"}
+    assert top == {name.encode() for name in MODULES + ("namespaces",)} - left_out

@@ -11,7 +11,7 @@ from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..rules.decoupled import Decoupled
-from ..schedules import Schedule, describe_schedule, is_description
+from ..schedules import Schedule, describe_schedule
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
@@ -203,6 +203,8 @@ class Adapter(Saving):
     """The base of all adapters, mixed into the host's optimizer class in front of it."""
 
     api = ""
+    # Whether its classes are registered with Keras.
+    registered = True
     # Base arguments that mean nothing on this API.
     without: Tuple[str, ...] = ()
     in_place_of_loss_scale = "Use the host's LossScaleOptimizer."
@@ -229,7 +231,8 @@ class Adapter(Saving):
         made._made_with = (rule, cls.api, name)
         made._made = made
         made._host_class = host
-        register(made, host, cls.api, name)
+        if cls.registered:
+            register(made, host, cls.api, name)
         return made
 
     @staticmethod
@@ -369,11 +372,19 @@ class Adapter(Saving):
                 )
             )
         self._check_layout(hyper, value)
-        if same_kind and self._has_variable(hyper):
-            self._assign_number(hyper, float(value))
-            hyper.source = value
+        if same_kind:
+            self._set_number(hyper, value)
         else:
             hyper.source = value
+            self._source_changed(hyper)
+
+    def _set_number(self, hyper: HyperState, number: Any) -> None:
+        """Replaces a hyperparameter's number, which has been checked, by another."""
+        if self._has_variable(hyper):
+            self._assign_number(hyper, float(number))
+            hyper.source = number
+        else:
+            hyper.source = number
             self._source_changed(hyper)
 
     def _has_variable(self, hyper: HyperState) -> bool:
@@ -661,7 +672,7 @@ class Adapter(Saving):
             hyper = rule.hypers.get(name)
             if not isinstance(value, Mapping):
                 continue
-            if hyper is not None and not hyper.static and not is_description(value):
+            if hyper is not None and not hyper.static and "class_name" in value:
                 revived[name] = cls._schedule_from_config(value, custom_objects)
             elif hyper is None and set(value) == {"module", "class", "config"}:
                 inside = cls._revived(rule_class_from(value), value["config"], custom_objects)

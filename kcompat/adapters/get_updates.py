@@ -178,6 +178,9 @@ class GetUpdatesAdapter(TensorFlowAdapter):
         pairs = [(v, np.asarray(array, v.dtype.base_dtype.as_numpy_dtype)) for v, array in pairs]
         _keras(self._host_class, "backend").batch_set_value(pairs)
 
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        pass  # Keras' session initializes what it is given
+
     # The host's hooks.
 
     def get_updates(self, loss: Any, params: Sequence[Any]) -> List[Any]:

@@ -126,7 +126,7 @@ _BEFORE_2_11 = {
 }
 
 
-def rule_of(optimizer: Any, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
+def rule_of(optimizer: Any, what: str, with_state: bool = False) -> Tuple[UpdateRule, Dict[str, Any]]:
     """The rule of an optimizer, and the base arguments that it was made with.
 
     Args:
@@ -135,6 +135,8 @@ def rule_of(optimizer: Any, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
             optimizer of TensorFlow's or Keras' own, of any API here, whose rule is in the catalogue. None of
             them may have been trained with: its state would be lost.
         what: what it is for, for the error.
+        with_state: whether its state is what is wanted: of a native optimizer, then, that has been trained
+            with too, and also if its next step is not exactly the rule's.
 
     Returns:
         The rule, and name -> value of the base arguments that are not their defaults. Of a kcompat optimizer
@@ -160,18 +162,18 @@ def rule_of(optimizer: Any, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
         return optimizer._current_rule(), {
             name: value for name, value in base.items() if name != "name" and not _is_default(name, value)
         }
-    api = _api_of(optimizer)
+    api = api_of(optimizer)
     if api is None:
         raise RuleError(
             "{} was given {!r}; expected an update rule, an optimizer of kcompat, the name of one, or an "
             "optimizer of TensorFlow or Keras.".format(what, optimizer)
         )
-    return _native(optimizer, api, what)
+    return _native(optimizer, api, what, with_state)
 
 
 def is_native(optimizer: Any) -> bool:
     """Whether something is an optimizer of an API that is found here, of kcompat or of the host."""
-    return _api_of(optimizer) is not None
+    return api_of(optimizer) is not None
 
 
 def class_for_native(cls: type) -> Any:
@@ -255,7 +257,7 @@ def _built(optimizer: Any, what: str) -> RuleError:
     )
 
 
-def _api_of(optimizer: Any) -> Optional[str]:
+def api_of(optimizer: Any) -> Optional[str]:
     """The API that a native optimizer is of, by its bases; None if it is none."""
     for api in detect().apis:
         if any(isinstance(optimizer, cls) for _, cls in host_classes(api)):
@@ -263,13 +265,13 @@ def _api_of(optimizer: Any) -> Optional[str]:
     return None
 
 
-def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, Any]]:
-    cls = _own_class(type(optimizer), api, what)
+def _native(optimizer: Any, api: str, what: str, with_state: bool) -> Tuple[UpdateRule, Dict[str, Any]]:
+    cls = own_class(type(optimizer), api, what)
     name = cls.__name__
-    if _has_state(optimizer, api):
+    if _has_state(optimizer, api) and not with_state:
         raise _built(optimizer, what)
     if api == "tf1":
-        return _tf1(optimizer, name, what), {}
+        return _tf1(optimizer, name, what, with_state), {}
     if cls.__module__.split(".")[0] == "tensorflow_addons":
         from ..rules import CATALOGUE
 
@@ -278,18 +280,51 @@ def _native(optimizer: Any, api: str, what: str) -> Tuple[UpdateRule, Dict[str, 
         # Its AdamW is not Keras' one.
         where = ".sgdw:DecoupledAdamW" if name == "AdamW" else "{}:{}".format(CATALOGUE[name], name)
     elif name in _KERAS:
-        before = api in ("get_updates", "optimizer_v2")
-        where = _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
+        where = _keras_rule(name, api)
     else:
         raise _unknown(cls, what)
     config = _config_of(optimizer)
     config.update(_live(optimizer, config, api))
-    _adapt(config, optimizer, name, api, what)
-    if where == ".older:OuterRMSprop" and (is_source(config.get("momentum")) or config.get("momentum")):
-        where = ".rmsprop:RMSprop"  # which goes through another kernel, with epsilon inside the root
-    if where == ".rmsprop:RMSprop" and api == "keras_2_11" and _is_experimental(optimizer):
-        where = ".older:OuterRMSprop"
+    _adapt(config, optimizer, name, api)
+    if not with_state:
+        _check_exact(config, optimizer, name, api, what)
+    if name == "RMSprop":
+        velocity = is_source(config.get("momentum")) or bool(config.get("momentum"))
+        where = _rmsprop_rule(api, velocity, api == "keras_2_11" and _is_experimental(optimizer))
     return _from_values(_rule_class(where), config, name, what)
+
+
+def _keras_rule(name: str, api: str) -> str:
+    before = api in ("get_updates", "optimizer_v2")
+    return _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
+
+
+def _rmsprop_rule(api: str, velocity: bool, experimental: bool) -> str:
+    """Where RMSprop is: with momentum, OptimizerV2 takes another kernel, with epsilon inside the root."""
+    if experimental or (api in ("get_updates", "optimizer_v2") and not velocity):
+        return ".older:OuterRMSprop"
+    return ".rmsprop:RMSprop"
+
+
+def rule_called(
+    name: str, api: str, velocity: bool = False, experimental: bool = False
+) -> Optional[Type[UpdateRule]]:
+    """The rule of a native optimizer that is known by its class's name only, as in a file.
+
+    Args:
+        name: the class, such as "Adam" or, of TensorFlow 1, "AdamOptimizer".
+        api: the API that it is of.
+        velocity: of RMSprop, whether it has momentum.
+        experimental: whether it is one of `tf.keras.optimizers.experimental` in TensorFlow 2.9 or 2.10.
+
+    Returns:
+        The rule's class; None if the catalogue has none.
+    """
+    if api == "tf1":
+        return _rule_class(_TF1[name][0]) if name in _TF1 else None
+    if name == "RMSprop":
+        return _rule_class(_rmsprop_rule(api, velocity, experimental))
+    return _rule_class(_keras_rule(name, api)) if name in _KERAS else None
 
 
 def _config_of(optimizer: Any) -> Dict[str, Any]:
@@ -313,7 +348,7 @@ def _unknown(cls: type, what: str) -> RuleError:
     )
 
 
-def _own_class(cls: type, api: str, what: str) -> type:
+def own_class(cls: type, api: str, what: str) -> type:
     """The class of the host that an optimizer is of: its own, or one that it only constructs otherwise.
 
     Raises:
@@ -342,12 +377,12 @@ def _has_state(optimizer: Any, api: str) -> bool:
     return bool(getattr(optimizer, "_built", False) or getattr(optimizer, "built", False))
 
 
-def _tf1(optimizer: Any, name: str, what: str) -> UpdateRule:
+def _tf1(optimizer: Any, name: str, what: str, with_state: bool) -> UpdateRule:
     if name not in _TF1:
         raise _unknown(type(optimizer), what)
     where, attributes, fixed = _TF1[name]
     values = {hyper: getattr(optimizer, attribute) for hyper, attribute in attributes.items()}
-    if name == "MomentumOptimizer" and is_source(values["learning_rate"]):
+    if name == "MomentumOptimizer" and is_source(values["learning_rate"]) and not with_state:
         raise RuleError(
             "{}: MomentumOptimizer keeps the learning rate out of its velocity, which is the same as "
             "kcompat's SGD only for a learning rate that is a number; it is {!r}.".format(
@@ -375,8 +410,8 @@ def _live(optimizer: Any, config: Mapping[str, Any], api: str) -> Dict[str, Any]
     }
 
 
-def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: str) -> None:
-    """Changes what one API calls or means otherwise, and raises for what can't be expressed."""
+def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str) -> None:
+    """Changes what one API calls or means otherwise."""
     if "lr" in config:
         config.setdefault("learning_rate", config.pop("lr"))
     if api == "get_updates":
@@ -396,6 +431,10 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: st
                 config[clip] = value
         if name == "Nadam":  # which calls it decay, and takes it as schedule_decay
             config["schedule_decay"] = config.pop("decay", 0.004)
+
+
+def _check_exact(config: Mapping[str, Any], optimizer: Any, name: str, api: str, what: str) -> None:
+    """Raises RuleError for what a native optimizer does that its rule does not."""
     excluded = getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
         optimizer, "_exclude_from_weight_decay_pattern", None
     )
@@ -418,11 +457,6 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str, what: st
         raise RuleError(
             "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and "
             "kcompat's follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
-        )
-    if name == "Adafactor" and (not config.get("relative_step", True) or callable(config["learning_rate"])):
-        raise RuleError(
-            "{}: Keras' Adafactor caps its learning rate by 1 / sqrt(step), whatever relative_step and a "
-            "schedule ask for, and kcompat's does not. Give kcompat.optimizers.Adafactor.".format(what)
         )
 
 

@@ -96,7 +96,8 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
 
     def _host_module(self) -> Any:
         """The module of OptimizerV2 itself, with the Keras backend that it uses."""
-        return sys.modules[self.add_slot.__module__]
+        host: Any = type(self)._host_class
+        return sys.modules[host.add_slot.__module__]
 
     def _session_of(self, variable: Any) -> Any:
         session = super()._session_of(variable)
@@ -168,7 +169,7 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         value = initial()
         weight = self.add_weight(
             name,
-            shape=[],
+            shape=value.shape,
             dtype=value.dtype,
             initializer=lambda shape=None, dtype=None, **_: initial(),
             trainable=False,
@@ -296,6 +297,10 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
             values = self._host_module().backend.batch_get_value(list(variables))
             return [np.asarray(value) for value in values]
         return super()._read_values(variables)
+
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        if _executes_eagerly_outside() or v1.get_default_session() is not None:
+            super()._make_assignable(variables, own)
 
     def _assign_values(self, pairs: Sequence[Tuple[Any, np.ndarray]]) -> None:
         if not _executes_eagerly_outside() and v1.get_default_session() is None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
 from ..environment import host_classes
 from ..errors import StateError
 from ..rule import UpdateRule
+from .matching import match
 
 # Beside the arrays "0", "1" and so on that Keras' own optimizers store.
 _LAYOUT = "layout"
@@ -123,6 +124,21 @@ class Saving:
             StateError: they can't be assigned here; nothing was.
         """
         raise NotImplementedError
+
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        """Makes variables of the optimizer ready to be assigned, where that is more than making them.
+
+        Args:
+            variables: the model's variables.
+            own: variables of the host's optimizer.
+
+        Raises:
+            StateError: they can't be assigned here.
+        """
+
+    def _held(self, variable: Any) -> Optional[Callable[[], Any]]:
+        """What gives a variable's value of now, also later, and keeps no copy; None if that can't be had."""
+        return None
 
     def _known_here(self) -> List[Any]:
         """What the optimizer keeps for each variable; of one used in several graphs, for those of this."""
@@ -279,15 +295,15 @@ class Saving:
         if waiting is None:
             return
         shapes = [self._shape(known.variable) for known in new]  # type: ignore[attr-defined]
-        by_name: Dict[Tuple[str, Tuple[int, ...]], List[int]] = {}
-        for i, saved in enumerate(waiting.variables):
-            by_name.setdefault((saved.name, saved.shape), []).append(i)
-        chosen: Dict[int, Any] = {}
-        for known, shape in zip(new, shapes):
-            # Several of one name are told by their order.
-            same = by_name.get((known.name, shape), [])
-            if same and waiting.variables[same[0]].fits(known, shape):
-                chosen[same.pop(0)] = known
+        found = match(
+            [(saved.name, saved.shape) for saved in waiting.variables],
+            [(known.name, shape) for known, shape in zip(new, shapes)],
+            partial=True,
+            repeated_in_order=True,
+        )
+        chosen: Dict[int, Any] = {
+            i: new[j] for i, j in found.pairs.items() if waiting.variables[i].fits(new[j], shapes[j])
+        }
         if not chosen and len(new) == len(waiting.variables):
             if all(saved.fits(k, s) for saved, k, s in zip(waiting.variables, new, shapes)):
                 chosen = dict(enumerate(new))

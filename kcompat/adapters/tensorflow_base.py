@@ -22,7 +22,7 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
-from ..schedules import Schedule
+from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .distribution_tensorflow import DistributedStepAdapter
@@ -85,6 +85,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         """Creates the optimizer's variables for these variables; those it knows already are passed over."""
         with tf.init_scope():
             self._build(list(var_list))
+
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        if self._is_new_to(variables):
+            with tf.init_scope():
+                self._build(variables)
 
     _build = _no_autograph(StepAdapter._build)
 
@@ -219,9 +224,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _initial_param(self, variable: Any) -> Any:
         """A variable's value, for initial values made of it: in a graph, also before it is initialized."""
-        variable = self._native(variable)
         if tf.executing_eagerly():
-            return variable.read_value()
+            return self._native(variable).read_value()
+        variable = self._one_copy(variable)
         if not hasattr(tf, "raw_ops"):  # TensorFlow 1.13
             return variable.initialized_value()
         # What initialized_value() was until 2.14, out of the operations that cond() had in TensorFlow 1: the
@@ -479,11 +484,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables
-        if self._is_new_to(to_build):
-            with tf.init_scope():
-                self._build(to_build)
         if self._has_strategy():
-            return self._apply_distributed(grads, variables, aggregate, global_step)
+            return self._apply_distributed(grads, variables, to_build, aggregate, global_step)
+        self._build_missing(to_build)
         with tf.name_scope(_scope(name or type(self).__name__)):
             return self._run(grads, variables, global_step)
 
@@ -754,6 +757,36 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 )
             ) from error
 
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        in_graph = [native for native in map(self._native, own) if _in_v1_graph(native)]
+        if not in_graph:
+            return
+        session = self._session_of(in_graph[0])
+        if session is None:
+            raise StateError(
+                "Setting the state of an optimizer in a TensorFlow 1 graph needs a session: do it inside "
+                "`with session.as_default():`."
+            )
+        for variable in variables:
+            if not _is_initialized(self._native(variable), session):
+                raise StateError(
+                    "The variable {!r} has not been initialized in this session, and initializing it may "
+                    "undo what is put into the optimizer now. Initialize the model's variables (or restore "
+                    "them) first.".format(self._variable_name(variable))
+                )
+        for native in in_graph:
+            if not _is_initialized(native, session):
+                session.run(native.initializer)
+
+    def _held(self, variable: Any) -> Optional[Callable[[], Any]]:
+        native = self._native(variable)
+        # A tensor that is held keeps its value: what writes the variable then writes it elsewhere. On a GPU
+        # that would hold its memory too.
+        if not tf.executing_eagerly() or not hasattr(native, "handle") or hasattr(native, "values"):
+            return None
+        tensor = native.read_value()
+        return tensor.numpy if "CPU" in tensor.device else None
+
     # Averages and counts.
 
     def _updates(self, counter: Any) -> Any:
@@ -819,7 +852,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _is_here(self, known: VariableState) -> bool:
         """Whether a variable is one of the present graph, or of eager mode where that is on."""
-        variable = self._native(known.variable)
+        return self._belongs_here(known.variable)
+
+    def _belongs_here(self, variable: Any) -> bool:
+        variable = self._native(variable)
         with tf.init_scope():
             if tf.executing_eagerly():
                 return not _in_v1_graph(variable)
@@ -873,7 +909,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     @classmethod
     def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
-        return tf.keras.optimizers.schedules.deserialize(dict(config), custom_objects=custom_objects)
+        host = getattr(tf.keras.optimizers, "schedules", None)
+        if host is None:  # TensorFlow 1.13
+            return schedule_of_keras(config)
+        return host.deserialize(dict(config), custom_objects=custom_objects)
 
     def _schedule_to_config(self, schedule: Any) -> Any:
         return tf.keras.optimizers.schedules.serialize(schedule)
@@ -918,6 +957,15 @@ _UNREADABLE = (ValueError, RuntimeError, tf.errors.OpError)
 def _in_v1_graph(variable: Any) -> bool:
     """Whether a variable belongs to a TensorFlow 1 graph, so that only a session can assign it."""
     return bool(getattr(variable, "_in_graph_mode", not hasattr(variable, "_unique_id")))
+
+
+def _is_initialized(variable: Any, session: Any) -> bool:
+    """Whether a variable of a TensorFlow 1 graph has a value in a session, which need not make operations."""
+    try:
+        session.run(variable)
+    except tf.errors.FailedPreconditionError:
+        return False
+    return True
 
 
 def _in_function() -> bool:

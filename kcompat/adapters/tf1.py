@@ -101,7 +101,8 @@ class TF1Adapter(TensorFlowAdapter):
         value = initial()
         # Named after the slot, not `Adam`, `Adam_1`: TensorFlow 1's names depend on the order of creation.
         op_name = "{}/{}".format(self.get_name(), name)
-        if tf.executing_eagerly() or hasattr(variable, "handle") or not _reads_variables(value.op):
+        resource = tf.executing_eagerly() or hasattr(self._one_copy(variable), "handle")
+        if resource or not _reads_variables(value.op):
             return self._get_or_make_slot(variable, value, name, op_name)
         # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
         # with a cond(), which from 2.0 on reads the other variable before it is initialized.
@@ -124,6 +125,11 @@ class TF1Adapter(TensorFlowAdapter):
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
         return self._non_slot(initial(), name, first)
+
+    def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
+        # The hyperparameters, too. (Of a native optimizer this adapter has none.)
+        others = getattr(self, "_non_slot_dict", {}).values()
+        super()._make_assignable(variables, [*own, *filter(self._belongs_here, others)])
 
     def _known_here(self) -> List[VariableState]:
         graph = self._graph()

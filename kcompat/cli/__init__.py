@@ -16,6 +16,7 @@ COMMANDS: Dict[str, str] = {
     "check": "try an update rule on every optimizer API that is installed, and tell what fails",
     "doctor": "what is installed here, which optimizer APIs work, and why an optimizer or an error does not",
     "matrix": "write a tox.ini or a GitHub workflow over releases of TensorFlow and Keras",
+    "state": "show what is in a file of optimizer state, convert it, or compare two",
     "vendor": "copy this package into another one, update the copy, or check it",
 }
 
