@@ -14,7 +14,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAGE = os.path.join(HERE, "catalogue.md")
 PEERS = os.path.join(HERE, "peers.json")
+PROPERTIES = os.path.join(HERE, "properties.json")
 COMMAND = "python docs/make_catalogue.py"
+# How properties.json marks what does not hold; anything else there is why it means nothing.
+FAILS = "does not hold: "
 SHAPE = (64, 32)
 
 if __name__ == "__main__":
@@ -46,7 +49,7 @@ docstring of a rule says where well-known implementations depart from the paper,
 |---|---|
 {arguments}
 
-## Transforms
+{properties}## Transforms
 
 A transform is a rule around another one, its first argument: `ClipByNorm(Adam(), 1.0)`. They are in
 `kcompat.transforms`.
@@ -65,12 +68,34 @@ A schedule is given in place of a hyperparameter's number: `Adam(CosineDecay(1e-
 {schedules}
 """
 
+PROPERTIES_NOTE = """\
+## What was tested of each
+
+`tox run -m catalogue` asks every rule for every property in {count} places:
+
+{places}
+
+A cell is the number of places where the property holds; those of a rule alone are tested in NumPy, once a
+release. Elsewhere it means nothing: rows for a rule that moves all rows, float64 where JAX has none, travel
+for a rule with scalars of all variables. A star: somewhere it does not hold, and below is why. How each is
+tested: [testing](testing.md).
+
+| Rule | {names} |
+|---|{line}
+{rows}
+
+{reasons}
+
+"""
+
 PEERS_NOTE = """\
 - *Checked against*: other people's implementations, and the largest difference from theirs after 60 steps in
   float64, relative to the parameters (`tox run -m peers`). Where it is above 1e-9, theirs is not the same in
   full: torch's Muon computes in bfloat16, pytorch-optimizer's SOAP decomposes in float32, optax' Muon adds
   another epsilon to its norms. TensorFlow Addons rounds hyperparameters to float32, and so they are for ours.
   Keras' own optimizers, where they have the rule, are compared by the tests on every Keras 3.
+
+That every rule learns real data: [convergence](convergence.md).
 """
 
 
@@ -122,6 +147,35 @@ def checked_against(name, peers):
     return ", ".join("{} {:.0e}".format(peer, worst) for peer, worst in sorted(peers.get(name, {}).items()))
 
 
+def properties_section():
+    """What the catalogue's tests took down of every property, as text of the page; "" before they did."""
+    if not os.path.exists(PROPERTIES):
+        return ""
+    with open(PROPERTIES, encoding="utf-8") as file:
+        found = json.load(file)
+    names = sorted({name for of_rules in found.values() for of_rule in of_rules.values() for name in of_rule})
+    rows, reasons = [], {}
+    for rule in sorted(rules.CATALOGUE, key=lambda name: (name.lower(), name)):
+        cells = []
+        for name in names:
+            given = [of_rules[rule][name] for of_rules in found.values() if name in of_rules.get(rule, {})]
+            failed = sorted({text[len(FAILS) :] for text in given if text.startswith(FAILS)})
+            for text in failed:
+                reasons.setdefault((rule, text), []).append(name)
+            cells.append("{}{}".format(given.count(""), "\\*" if failed else ""))
+        rows.append(row(rule, *cells))
+    return PROPERTIES_NOTE.format(
+        count=len(found),
+        places="\n".join("- {}".format(place) for place in sorted(found)),
+        names=" | ".join(names),
+        line="---|" * len(names),
+        rows="\n".join(rows),
+        reasons="\n".join(
+            "- {}, {}: {}.".format(rule, ", ".join(of), text) for (rule, text), of in reasons.items()
+        ),
+    )
+
+
 def page():
     """The text of the page."""
     peers = {}
@@ -150,6 +204,7 @@ def page():
         columns=SHAPE[1],
         rules="\n".join(lines),
         arguments="\n".join(row(name, arguments(getattr(rules, name))) for name in by_name),
+        properties=properties_section(),
         peers_note=PEERS_NOTE if peers else "",
         peers_title=" Checked against |" if peers else "",
         peers_line="---|" if peers else "",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import addons as addons
     from . import environment as environment
     from . import errors as errors
+    from . import hooks as hooks
     from . import namespaces as namespaces
     from . import optimizers as optimizers
     from . import rules as rules
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ApiNotAvailableError,
         DistributionError,
         GradientError,
+        HookError,
         HyperparameterError,
         KcompatError,
         NotBuiltError,
@@ -44,6 +46,7 @@ _WHERE = {
     "ApiNotAvailableError": ".errors",
     "DistributionError": ".errors",
     "GradientError": ".errors",
+    "HookError": ".errors",
     "Hyper": ".rule",
     "HyperparameterError": ".errors",
     "KcompatError": ".errors",
@@ -63,6 +66,7 @@ _SUBMODULES = (
     "addons",
     "environment",
     "errors",
+    "hooks",
     "namespaces",
     "optimizers",
     "rules",
@@ -76,6 +80,7 @@ __all__ = [
     "ApiNotAvailableError",
     "DistributionError",
     "GradientError",
+    "HookError",
     "Hyper",
     "HyperparameterError",
     "KcompatError",

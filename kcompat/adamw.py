@@ -27,7 +27,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .errors import HyperparameterError, RuleError, UnknownArgumentError
 
-__all__ = ["AdamW", "NadamW", "SGDW", "get_weight_decays"]
+__all__ = ["AdamW", "NadamW", "SGDW", "fill_dict_in_order", "get_weight_decays"]
 
 _logger = logging.getLogger(__name__)
 
@@ -233,6 +233,25 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
                 if value is not None:
                     setattr(regularizer, each, value * 0)
     return found
+
+
+def fill_dict_in_order(names: Dict[str, Any], values: Any) -> Dict[str, Any]:
+    """Gives the keys of a dict new values in their order, such as decays for `get_weight_decays` of a model.
+
+    Args:
+        names: the dict, which is changed and given back.
+        values: one value a key.
+
+    Raises:
+        HyperparameterError: there are not as many values as keys.
+    """
+    if len(names) != len(values):
+        raise HyperparameterError(
+            "fill_dict_in_order(): {} keys and {} values; expected as many.".format(len(names), len(values))
+        )
+    for name, value in zip(list(names), values):
+        names[name] = value
+    return names
 
 
 def _layers(layer: Any) -> Iterator[Any]:

@@ -87,6 +87,18 @@ def _guarded(rule: UpdateRule) -> UpdateRule:
     return copy
 
 
+def trial_scalars(xp: Any, *trees: UpdateRule) -> Dict[Tuple[int, str], Any]:
+    """The hyperparameters of trees of rules, as `hyper_values` wants them, for a trial of a rule.
+
+    Those that are no numbers, whose values only an optimizer knows, are 0.001.
+    """
+    return {
+        (id(part.origin), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
+        for tree in trees
+        for path, (part, _, value) in dynamic_hypers(tree).items()
+    }
+
+
 def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
     import numpy as np
 
@@ -103,11 +115,7 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
     with np.errstate(all="ignore"):
         slots = check_slots(rule, xp, rule.init(xp, param))
         shared = check_slots(root, xp, root.init_shared(xp), "init_shared")
-        scalars = {
-            (id(part.origin), path.rpartition(".")[2]): xp.scalar(0.001 if is_source(value) else value)
-            for each in (rule, root)
-            for path, (part, _, value) in dynamic_hypers(each).items()
-        }
+        scalars = trial_scalars(xp, rule, root)
         guarded_root, guarded = _guarded(root), _guarded(rule)
         for step in (1, 2):
             grad = xp.wrap(np.asarray(base * (0.5 if step == 1 else -2.0) + 0.25, dtype))

@@ -11,6 +11,7 @@ __all__ = [
     "ApiNotAvailableError",
     "DistributionError",
     "GradientError",
+    "HookError",
     "HyperparameterError",
     "HyperparameterTypeError",
     "KcompatError",
@@ -56,6 +57,10 @@ class GradientError(KcompatError, ValueError):
 
 class DistributionError(KcompatError, RuntimeError):
     """The optimizer was called where a distribution strategy does not let it take a step."""
+
+
+class HookError(KcompatError, NotImplementedError):
+    """A hook of an optimizer written for another API is missing, or can't be carried over to this one."""
 
 
 class StateError(KcompatError, ValueError):

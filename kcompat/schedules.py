@@ -165,6 +165,22 @@ def schedule_from(description: Mapping[str, Any]) -> Schedule:
     return found.from_config(description["config"])
 
 
+def schedule_of_keras(description: Mapping[str, Any]) -> Schedule:
+    """The schedule of this module that Keras' own of the same name describes.
+
+    Args:
+        description: a dict of "class_name" and "config".
+
+    Raises:
+        HyperparameterError: there is none of that name.
+    """
+    name = str(description["class_name"]).rpartition(">")[2]
+    found = globals().get(name)
+    if not (isinstance(found, type) and issubclass(found, Schedule)):
+        raise HyperparameterError("There is no schedule {!r} here.".format(description["class_name"]))
+    return found.from_config(description["config"])
+
+
 class Constant(Schedule):
     """One value throughout, with a linear warm-up.
 

@@ -33,7 +33,7 @@ _PACKAGING = "_packaging"
 
 # What a copy for one library's own rules does without, unless something that stays imports it: modules (or
 # packages) at the top, and of the command line all but the record of what is installed.
-_OPTIONAL = ("addons", "releases", "state", "testing", "vendoring")
+_OPTIONAL = ("addons", "benchmarking", "hooks", "releases", "state", "testing", "vendoring")
 _COMMANDS_KEPT = ("__init__", "doctor")
 
 

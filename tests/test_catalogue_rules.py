@@ -82,7 +82,9 @@ def test_has_every_property(name, api, table):
     assert not failed, "\n".join(map(str, failed))
     row = table.setdefault(where(api), {}).setdefault(name, {})
     for outcome in report.outcomes:
-        row[outcome.property] = NOT_HELD.get(name, {}).get(outcome.property, outcome.skipped)
+        row[outcome.property] = outcome.skipped
+        if outcome.failure:
+            row[outcome.property] = "does not hold: " + NOT_HELD[name][outcome.property]
 
 
 def test_exceptions_are_of_rules_and_properties_that_exist():

@@ -31,6 +31,7 @@ from kcompat import vendoring  # noqa: E402
 MODULES = (
     "environment",
     "errors",
+    "hooks",
     "rules",
     "schedules",
     "state",
@@ -272,4 +273,5 @@ def test_a_copy_with_fewer_rules_shows_type_checkers_those():
     for family, _ in shown.findall(part[rules]):
         assert "rules/{}.py".format(family.decode()) in part
     top = {name for where, name in shown.findall(part["__init__.py"]) if not where}
-    assert top == {name.encode() for name in MODULES + ("namespaces",)} - {b"addons", b"state", b"testing"}
+    left_out = {b"addons", b"hooks", b"state", b"testing"}
+    assert top == {name.encode() for name in MODULES + ("namespaces",)} - left_out

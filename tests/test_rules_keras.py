@@ -115,8 +115,7 @@ def adafactor(w, grads, learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_
             v = np.einsum("...i,...j->...ij", r, c) / r.mean(-1)[..., None, None]
         u = g / v**0.5
         u = u / max(1, (u**2).mean() ** 0.5 / clip_threshold)
-        rho = min(learning_rate, t**-0.5) if relative_step else learning_rate
-        w = w - max(epsilon_2, (w**2).mean() ** 0.5) * rho * u
+        w = w - max(epsilon_2, (w**2).mean() ** 0.5) * min(learning_rate, t**-0.5) * u
     return w
 
 
@@ -333,17 +332,19 @@ def test_adafactor_factors_the_last_two_axes():
     ]
 
 
-def test_adafactor_caps_only_a_constant_learning_rate():
+def test_adafactor_caps_the_learning_rate_whatever_it_is():
+    """As Keras does, and PyTorch; not as Keras documents relative_step."""
     params, gradients = data(9)
 
     def moved(*args, **kwargs):
         return reference(rules.Adafactor(*args, **kwargs), params, gradients)[0][0]
 
-    absolute = moved(2.0, relative_step=False)
-    np.testing.assert_array_equal(moved(lambda: 2.0), absolute)
-    np.testing.assert_array_equal(moved(lambda step: 2.0), absolute)
-    assert np.abs(moved(2.0) - absolute).max() > 0.1
-    np.testing.assert_allclose(moved(1000.0), moved(lambda step: (step + 1) ** -0.5), rtol=1e-12)
+    capped = moved(2.0)
+    np.testing.assert_array_equal(moved(2.0, relative_step=False), capped)
+    np.testing.assert_array_equal(moved(lambda: 2.0), capped)
+    np.testing.assert_array_equal(moved(lambda step: 2.0), capped)
+    np.testing.assert_allclose(capped, moved(lambda step: (step + 1) ** -0.5), rtol=1e-12)
+    assert np.abs(moved(0.1) - capped).max() > 0.1
 
 
 def test_ftrl_of_no_gradient_yet():

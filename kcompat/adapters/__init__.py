@@ -70,10 +70,14 @@ def class_of(rule: Type[UpdateRule], api: str, host: type, name: str) -> Any:
     """The class of a rule over this very base class, made once."""
     key = (rule, api, host, name)
     if key not in _classes:
-        module, adapter_name = _ADAPTERS[api]
-        adapter = getattr(importlib.import_module(module, __name__), adapter_name)
-        _classes[key] = adapter.make_class(rule, host, name)
+        _classes[key] = adapter_of(api).make_class(rule, host, name)
     return _classes[key]
+
+
+def adapter_of(api: str) -> Any:
+    """The adapter class of an API that has been resolved."""
+    module, name = _ADAPTERS[api]
+    return getattr(importlib.import_module(module, __name__), name)
 
 
 def optimizer(

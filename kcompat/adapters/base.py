@@ -11,7 +11,7 @@ from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError, UnknownArgumentError, nearest
 from ..rule import BASE_ARGUMENTS, Hyper, UpdateRule, dynamic_hypers, kind_of, walk
 from ..rules.decoupled import Decoupled
-from ..schedules import Schedule, describe_schedule, is_description
+from ..schedules import Schedule, describe_schedule
 from ..transforms import without_weight_decay
 from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
@@ -175,6 +175,8 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # On PyTorch, what takes the last step again.
+        self.repeat: Any = None
         self.ready = False
         # Whether the host's own code is running, which must see what it was given.
         self.in_host = False
@@ -201,6 +203,8 @@ class Adapter(Saving):
     """The base of all adapters, mixed into the host's optimizer class in front of it."""
 
     api = ""
+    # Whether its classes are registered with Keras.
+    registered = True
     # Base arguments that mean nothing on this API.
     without: Tuple[str, ...] = ()
     in_place_of_loss_scale = "Use the host's LossScaleOptimizer."
@@ -227,7 +231,8 @@ class Adapter(Saving):
         made._made_with = (rule, cls.api, name)
         made._made = made
         made._host_class = host
-        register(made, host, cls.api, name)
+        if cls.registered:
+            register(made, host, cls.api, name)
         return made
 
     @staticmethod
@@ -667,7 +672,7 @@ class Adapter(Saving):
             hyper = rule.hypers.get(name)
             if not isinstance(value, Mapping):
                 continue
-            if hyper is not None and not hyper.static and not is_description(value):
+            if hyper is not None and not hyper.static and "class_name" in value:
                 revived[name] = cls._schedule_from_config(value, custom_objects)
             elif hyper is None and set(value) == {"module", "class", "config"}:
                 inside = cls._revived(rule_class_from(value), value["config"], custom_objects)

@@ -81,13 +81,25 @@ class DistributedStepAdapter(StepAdapter):
                 "apply_gradients() outside of what is compiled.".format(where, _named(strategy))
             )
 
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        """Builds the optimizer on variables that it does not know."""
+        raise NotImplementedError
+
     def _apply_distributed(
-        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        to_build: Sequence[Any],
+        aggregate: bool,
+        global_step: Any,
     ) -> Any:
         """One step of all replicas, called by each of them. Returns the operation to run in a graph."""
-        known = [self._state_of(variable) for variable in variables]
 
         def step(strategy: Any, grads: Sequence[Any]) -> Any:
+            # Not before: an estimator calls its model function on each replica, which makes an optimizer
+            # there, and one of them is to have the slots.
+            self._build_missing(to_build)
+            known = [self._state_of(variable) for variable in variables]
             return self._step_of_replicas(strategy, grads, known, aggregate, global_step)
 
         # Of the functions that the replicas give, the first one's is called, with the gradients of all.

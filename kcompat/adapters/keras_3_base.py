@@ -148,8 +148,11 @@ class Keras3Base(StepAdapter):
         )
 
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
-        dtype = keras.backend.standardize_dtype(initial().dtype)
-        return self.add_variable(shape=(), initializer=lambda *a, **k: initial(), dtype=dtype, name=name)
+        value = initial()
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        return self.add_variable(
+            shape=tuple(value.shape), initializer=lambda *a, **k: value, dtype=dtype, name=name
+        )
 
     def _host_built(self, variables: Sequence[Any]) -> None:
         self._kc.in_host = True

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Sequence, Tuple
+import importlib
+from typing import Any, Callable, Iterable, List, Sequence, Tuple
 
 import torch
 
 from ..errors import GradientError
-from .base import VariableState
+from .base import VariableState, as_pairs
+from .groups_torch import Groups, Repeat, tensor
 from .keras_3_arrays import Keras3ArraysAdapter
+from .kernels import Chain, inside
+from .kernels_torch import blocks_of, fused_of
+from .plan import Way, the_rule
 from .step import Gradient
+
+# A variable may stand for another value, while a function of the model's state is computed.
+_in_scope: Callable[[], bool] = importlib.import_module(
+    "keras.src.backend.common.stateless_scope"
+).in_stateless_scope
 
 
 class Keras3TorchAdapter(Keras3ArraysAdapter):
@@ -18,6 +28,9 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     backend = "torch"
 
     # Arrays.
+
+    def _native(self, variable: Any) -> Any:
+        return super()._native(variable) if _in_scope() else tensor(variable)
 
     def _variable_name(self, variable: Any) -> str:
         if isinstance(variable, torch.Tensor):  # which has no name of its own
@@ -72,6 +85,61 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _copy(self, array: Any) -> Any:
         return array.clone()
 
+    # Kernels.
+
+    def _find_way(self, known: VariableState) -> Way:
+        rule, names = inside(known.rule), tuple(known.slots)
+        native = self._native(known.variable)
+        if getattr(known.variable, "constraint", None) is not None:
+            return the_rule("the variable has a constraint")
+        if any(tuple(slot.shape) != known.shape for slot in known.slots.values()):
+            return the_rule("{} keeps slots of another shape".format(type(known.rule).__name__))
+        chain = None if rule is known.rule else Chain(known.rule)
+        # Their arithmetic has been looked at on the CPU only.
+        fused = fused_of(rule) if native.device.type == "cpu" else None
+        if fused is not None and native.dtype == known.xp.compute_dtype and set(fused.slots) == set(names):
+            return Way(fused.name, "it computes " + type(rule).__name__, fused, chain)
+        dtype = "float64" if known.xp.compute_dtype == torch.float64 else "float32"
+        for whole, around in ((known.rule, None), (rule, chain)):
+            blocks = blocks_of(whole, names, tuple(self._kc.shared), dtype)
+            if blocks is not None:
+                why = "{} treats each element by itself".format(type(whole).__name__)
+                return Way(blocks.name, why, blocks, around)
+        return the_rule("{} looks at a variable as a whole".format(type(rule).__name__))
+
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        self._kc.repeat = None
+        if _in_scope():  # nothing may be written in place
+            return super()._update_each(todo, step, ordered)
+        groups, rest = Groups(step), []
+        for i, (variable, known, gradient, hyper) in enumerate(todo):
+            kernel = self._way_of(known).kernel if gradient.rows is None else None
+            if kernel is None or not groups.add(i, known, variable, gradient.array, hyper):
+                rest.append(todo[i])
+        done = groups.run()
+        if rest:
+            return super()._update_each(rest, step, ordered)
+        if groups.uniform and not self._kc.root.needs_all:
+            self._kc.repeat = Repeat([(variable, known.slots.values()) for variable, known, *_ in todo], done)
+        return []
+
+    def _apply(self, grads_and_vars: Iterable[Any], global_step: Any) -> None:
+        pairs = as_pairs(type(self).__name__, grads_and_vars)
+        repeat = self._kc.repeat
+        if repeat is None or _in_scope() or not repeat.fits(pairs) or not self._again(repeat, pairs):
+            super()._apply(pairs, global_step)
+        else:
+            self._count([], global_step, False)
+
+    @torch.no_grad()
+    def _again(self, repeat: Repeat, pairs: Sequence[Tuple[Any, Any]]) -> bool:
+        """Takes a step that is like the one before; False, with nothing done, if it is not."""
+        done, step = self._steps_done()
+        scalars = self._scalars(repeat.namespaces(), done)
+        return repeat.run([grad for grad, _ in pairs], scalars, step)
+
     @torch.no_grad()
     def _swap(self, variables: Sequence[Tuple[Any, VariableState]], averaged: bool) -> Any:
         super()._swap(variables, averaged)
@@ -90,10 +158,19 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
             )
         return True
 
+    def _as_gradient(self, grad: Any, shape: Tuple[int, ...], name: str) -> Any:
+        if isinstance(grad, torch.Tensor) and grad.layout is torch.strided:
+            if grad.shape == shape and grad.is_floating_point():
+                return grad
+        return super()._as_gradient(grad, shape, name)
+
     def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
         xp = known.xp
         if grad.layout is torch.strided:
-            return Gradient(xp.wrap(grad.detach().to(xp.compute_dtype)), None)
+            device = tensor(variable).device
+            if grad.dtype != xp.compute_dtype or grad.device != device:
+                grad = grad.to(device, xp.compute_dtype)
+            return Gradient(xp.wrap(grad.detach() if grad.requires_grad else grad), None)
         rows = grad._indices()  # which PyTorch itself does not check, here or later
         if rows.numel():
             self._check_rows(int(rows.min()), int(rows.max()), self._shape(variable)[0], known.name)

@@ -7,16 +7,14 @@ compile any tf.function, has each of them. A rule without a kernel is never wron
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import tensorflow as tf
 
-from .. import rules
 from ..namespaces.array import weak_value
 from ..rule import UpdateRule
-from ..transforms.base import Transform
+from .kernels import catalogue_name
 
 
 def _operations() -> Callable[[str], Any]:
@@ -163,99 +161,12 @@ _KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
 
 
 def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, or None. A subclass may do anything: none for that."""
-    name = type(rule).__name__
-    if name not in _KERNELS or name not in rules.CATALOGUE or type(rule) is not getattr(rules, name):
+    """The kernel that takes the same step as a rule, or None."""
+    name = catalogue_name(rule)
+    if name not in _KERNELS:
         return None
     kernel = _KERNELS[name](rule)
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.
     return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)
-
-
-# The transforms around a rule.
-
-
-class _SlotsAreRead(Exception):
-    """A transform looked at slots, which are not read where a kernel is to run."""
-
-
-class _Unread(Mapping[str, Any]):
-    """Stands for the slots: whoever looks at them can't be around a kernel."""
-
-    def __getitem__(self, name: str) -> NoReturn:
-        raise _SlotsAreRead
-
-    def __iter__(self) -> Iterator[str]:
-        raise _SlotsAreRead
-
-    def __len__(self) -> NoReturn:
-        raise _SlotsAreRead
-
-
-class _Seen:
-    """Mixed into a rule's class: takes down what its transforms hand to it, and changes nothing."""
-
-    calls: List[Any]
-
-    def update(
-        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
-    ) -> Tuple[Any, Mapping[str, Any]]:
-        self.calls.append((grad, param, hyper, step))
-        return param, slots
-
-
-@functools.lru_cache(maxsize=None)
-def _seen_class(cls: type) -> type:
-    return type(cls.__name__, (_Seen, cls), {})
-
-
-def _seen(rule: UpdateRule) -> Any:
-    """A copy of a rule that takes down what it is given; to its transforms it looks as the rule does."""
-    cls: Any = type(rule)
-    copy: Any = object.__new__(_seen_class(cls))
-    copy.__dict__.update(rule.__dict__, calls=[])
-    return copy
-
-
-def inside(rule: UpdateRule) -> UpdateRule:
-    """The rule inside all transforms: itself, if it is none."""
-    while isinstance(rule, Transform):
-        rule = rule.inner
-    return rule
-
-
-class Chain:
-    """The transforms of one variable's rule, around a kernel in place of the rule inside."""
-
-    def __init__(self, rule: UpdateRule) -> None:
-        self._seen = _seen(inside(rule))
-        self._around = self._with_seen(rule)
-
-    def _with_seen(self, rule: UpdateRule) -> UpdateRule:
-        if isinstance(rule, Transform):
-            return rule.around(self._with_seen(rule.inner))
-        seen: UpdateRule = self._seen
-        return seen
-
-    def run(
-        self, xp: Any, grad: Any, param: Any, hyper: Any, step: Any
-    ) -> Optional[Tuple[Any, Any, Any, Any]]:
-        """What the rule inside is given: gradient, parameter, hyperparameters and step.
-
-        Returns:
-            None if the transforms do more than that: they use slots, or change the rule's result.
-        """
-        calls: List[Any] = self._seen.calls
-        slots = _Unread()
-        try:
-            result = self._around.update(xp, grad, param, slots, hyper, step)
-            if len(calls) != 1 or result[0] is not calls[0][1] or result[1] is not slots:
-                return None
-            found: Tuple[Any, Any, Any, Any] = calls[0]
-            return found
-        except _SlotsAreRead:
-            return None
-        finally:
-            del calls[:]

@@ -280,8 +280,7 @@ def _native(optimizer: Any, api: str, what: str, with_state: bool) -> Tuple[Upda
         # Its AdamW is not Keras' one.
         where = ".sgdw:DecoupledAdamW" if name == "AdamW" else "{}:{}".format(CATALOGUE[name], name)
     elif name in _KERAS:
-        before = api in ("get_updates", "optimizer_v2")
-        where = _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
+        where = _keras_rule(name, api)
     else:
         raise _unknown(cls, what)
     config = _config_of(optimizer)
@@ -289,11 +288,43 @@ def _native(optimizer: Any, api: str, what: str, with_state: bool) -> Tuple[Upda
     _adapt(config, optimizer, name, api)
     if not with_state:
         _check_exact(config, optimizer, name, api, what)
-    if where == ".older:OuterRMSprop" and (is_source(config.get("momentum")) or config.get("momentum")):
-        where = ".rmsprop:RMSprop"  # which goes through another kernel, with epsilon inside the root
-    if where == ".rmsprop:RMSprop" and api == "keras_2_11" and _is_experimental(optimizer):
-        where = ".older:OuterRMSprop"
+    if name == "RMSprop":
+        velocity = is_source(config.get("momentum")) or bool(config.get("momentum"))
+        where = _rmsprop_rule(api, velocity, api == "keras_2_11" and _is_experimental(optimizer))
     return _from_values(_rule_class(where), config, name, what)
+
+
+def _keras_rule(name: str, api: str) -> str:
+    before = api in ("get_updates", "optimizer_v2")
+    return _BEFORE_2_11.get(name, _KERAS[name]) if before else _KERAS[name]
+
+
+def _rmsprop_rule(api: str, velocity: bool, experimental: bool) -> str:
+    """Where RMSprop is: with momentum, OptimizerV2 takes another kernel, with epsilon inside the root."""
+    if experimental or (api in ("get_updates", "optimizer_v2") and not velocity):
+        return ".older:OuterRMSprop"
+    return ".rmsprop:RMSprop"
+
+
+def rule_called(
+    name: str, api: str, velocity: bool = False, experimental: bool = False
+) -> Optional[Type[UpdateRule]]:
+    """The rule of a native optimizer that is known by its class's name only, as in a file.
+
+    Args:
+        name: the class, such as "Adam" or, of TensorFlow 1, "AdamOptimizer".
+        api: the API that it is of.
+        velocity: of RMSprop, whether it has momentum.
+        experimental: whether it is one of `tf.keras.optimizers.experimental` in TensorFlow 2.9 or 2.10.
+
+    Returns:
+        The rule's class; None if the catalogue has none.
+    """
+    if api == "tf1":
+        return _rule_class(_TF1[name][0]) if name in _TF1 else None
+    if name == "RMSprop":
+        return _rule_class(_rmsprop_rule(api, velocity, experimental))
+    return _rule_class(_keras_rule(name, api)) if name in _KERAS else None
 
 
 def _config_of(optimizer: Any) -> Dict[str, Any]:
@@ -426,11 +457,6 @@ def _check_exact(config: Mapping[str, Any], optimizer: Any, name: str, api: str,
         raise RuleError(
             "{}: Keras' ScheduleFreeAdamW, except on JAX, averages otherwise than its equations, and "
             "kcompat's follows these. Give kcompat.optimizers.ScheduleFreeAdamW.".format(what)
-        )
-    if name == "Adafactor" and (not config.get("relative_step", True) or callable(config["learning_rate"])):
-        raise RuleError(
-            "{}: Keras' Adafactor caps its learning rate by 1 / sqrt(step), whatever relative_step and a "
-            "schedule ask for, and kcompat's does not. Give kcompat.optimizers.Adafactor.".format(what)
         )
 
 

@@ -96,7 +96,8 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
 
     def _host_module(self) -> Any:
         """The module of OptimizerV2 itself, with the Keras backend that it uses."""
-        return sys.modules[self.add_slot.__module__]
+        host: Any = type(self)._host_class
+        return sys.modules[host.add_slot.__module__]
 
     def _session_of(self, variable: Any) -> Any:
         session = super()._session_of(variable)
@@ -168,7 +169,7 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         value = initial()
         weight = self.add_weight(
             name,
-            shape=[],
+            shape=value.shape,
             dtype=value.dtype,
             initializer=lambda shape=None, dtype=None, **_: initial(),
             trainable=False,

@@ -35,6 +35,26 @@ class _NoStateError(NotBuiltError, KeyError):
     __str__ = Exception.__str__  # KeyError's shows the message's repr
 
 
+class _Asked(Sequence[Any]):
+    """A list whose items are made when they are asked for; most rules look at none of them."""
+
+    def __init__(self, make: Callable[[int], Any], count: int) -> None:
+        self._make = make
+        self._made: Dict[int, Any] = {}
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        i = range(self._count)[index]
+        if i not in self._made:
+            self._made[i] = self._make(i)
+        return self._made[i]
+
+
 class Gradient:
     """A gradient as the rule is to see it.
 
@@ -418,8 +438,7 @@ class StepAdapter(Adapter):
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
-            for variable, each, gradient, hyper in todo:
-                writes += self._update(variable, each, gradient, hyper, step, ordered)
+            writes += self._update_each(todo, step, ordered)
         # Every update reads the shared scalars as they were, or what was made of them.
         with self._after([*prepared, *writes] if ordered and shared_writes else ()):
             writes += [self._write(variable, value) for variable, value in shared_writes]
@@ -449,18 +468,22 @@ class StepAdapter(Adapter):
             return wide.wrap(self._cast(array, wide.compute_dtype))
 
         old = {name: widened(self._read(v)) for name, v in state.shared.items()}
-        params = [widened(self._rows(v, g.rows, v)) for v, g in zip(variables, gradients)]
-        slots = [
-            MappingProxyType({name: widened(self._rows(s, g.rows, v)) for name, s in k.slots.items()})
-            for k, g, v in zip(known, gradients, variables)
-        ]
+
+        def param(i: int) -> Any:
+            return widened(self._rows(variables[i], gradients[i].rows, variables[i]))
+
+        def slots(i: int) -> Mapping[str, Any]:
+            rows, variable = gradients[i].rows, variables[i]
+            values = {n: widened(self._rows(s, rows, variable)) for n, s in known[i].slots.items()}
+            return MappingProxyType(values)
+
         any_scalars = scalars.get(wide) or next(iter(scalars.values()))
         hyper = hyper_values(root, any_scalars, wide, MappingProxyType(old))
         grads, new = root.prepare(
             wide,
             [widened(k.xp.unwrap(g.array)) for g, k in zip(gradients, known)],
-            params,
-            slots,
+            _Asked(param, len(variables)),
+            _Asked(slots, len(variables)),
             MappingProxyType(old),
             hyper,
             wide.scalar(step),
@@ -500,6 +523,12 @@ class StepAdapter(Adapter):
         new_param, new_slots = result
         values = [(variable, xp.unwrap(new_param))]
         return values + [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
+
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Updates variables: each given with its state, gradient and hyperparameters. Returns what writes."""
+        return [write for each in todo for write in self._update(*each, step, ordered)]
 
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
@@ -577,7 +606,7 @@ class StepAdapter(Adapter):
             hyper = hyper_values(known.rule, self._scalars([known.xp], done)[known.xp], known.xp)
             gradient = self._gradient(grad, known, variable)
             with self._after(gradient.checks):
-                return self._update(variable, known, gradient, hyper, step, ordered)
+                return self._update_each([(variable, known, gradient, hyper)], step, ordered)
 
     # Gradients.
 

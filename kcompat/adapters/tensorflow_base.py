@@ -22,12 +22,13 @@ from .. import namespaces
 from ..contract import check_slots, init_reads_param
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
-from ..schedules import Schedule
+from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
-from .kernels_tensorflow import Chain, Kernel, assign_part, inside, kernel_of
+from .kernels import Chain, inside
+from .kernels_tensorflow import Kernel, assign_part, kernel_of
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
@@ -84,6 +85,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         """Creates the optimizer's variables for these variables; those it knows already are passed over."""
         with tf.init_scope():
             self._build(list(var_list))
+
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        if self._is_new_to(variables):
+            with tf.init_scope():
+                self._build(variables)
 
     _build = _no_autograph(StepAdapter._build)
 
@@ -218,9 +224,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _initial_param(self, variable: Any) -> Any:
         """A variable's value, for initial values made of it: in a graph, also before it is initialized."""
-        variable = self._native(variable)
         if tf.executing_eagerly():
-            return variable.read_value()
+            return self._native(variable).read_value()
+        variable = self._one_copy(variable)
         if not hasattr(tf, "raw_ops"):  # TensorFlow 1.13
             return variable.initialized_value()
         # What initialized_value() was until 2.14, out of the operations that cond() had in TensorFlow 1: the
@@ -478,11 +484,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if not tf.executing_eagerly():
             self._kc.traced = True
         to_build = [v for _, v in pairs] if build_all else variables
-        if self._is_new_to(to_build):
-            with tf.init_scope():
-                self._build(to_build)
         if self._has_strategy():
-            return self._apply_distributed(grads, variables, aggregate, global_step)
+            return self._apply_distributed(grads, variables, to_build, aggregate, global_step)
+        self._build_missing(to_build)
         with tf.name_scope(_scope(name or type(self).__name__)):
             return self._run(grads, variables, global_step)
 
@@ -905,7 +909,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     @classmethod
     def _schedule_from_config(cls, config: Mapping[str, Any], custom_objects: Any) -> Any:
-        return tf.keras.optimizers.schedules.deserialize(dict(config), custom_objects=custom_objects)
+        host = getattr(tf.keras.optimizers, "schedules", None)
+        if host is None:  # TensorFlow 1.13
+            return schedule_of_keras(config)
+        return host.deserialize(dict(config), custom_objects=custom_objects)
 
     def _schedule_to_config(self, schedule: Any) -> Any:
         return tf.keras.optimizers.schedules.serialize(schedule)

@@ -101,7 +101,8 @@ class TF1Adapter(TensorFlowAdapter):
         value = initial()
         # Named after the slot, not `Adam`, `Adam_1`: TensorFlow 1's names depend on the order of creation.
         op_name = "{}/{}".format(self.get_name(), name)
-        if tf.executing_eagerly() or hasattr(variable, "handle") or not _reads_variables(value.op):
+        resource = tf.executing_eagerly() or hasattr(self._one_copy(variable), "handle")
+        if resource or not _reads_variables(value.op):
             return self._get_or_make_slot(variable, value, name, op_name)
         # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
         # with a cond(), which from 2.0 on reads the other variable before it is initialized.

@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main"]
 #: Subcommand -> one line of help. Each is the module of that name here, which has
 #: ``add_arguments(parser)`` and ``run(args) -> int``, the exit status.
 COMMANDS: Dict[str, str] = {
+    "bench": "measure how fast optimizers are here, against those of the host",
     "check": "try an update rule on every optimizer API that is installed, and tell what fails",
     "doctor": "what is installed here, which optimizer APIs work, and why an optimizer or an error does not",
     "matrix": "write a tox.ini or a GitHub workflow over releases of TensorFlow and Keras",

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 from ..adapters import optimizer_class
 from ..adapters.natives import is_native
 from ..adapters.registration import host_optimizers, registered_name
-from ..errors import RuleError, nearest
+from ..errors import HyperparameterError, nearest
 from ..rules import CATALOGUE
 
 _PACKAGE = __name__.rpartition(".optimizers.")[0]
@@ -26,7 +26,7 @@ def get(identifier: Any) -> Any:
         An optimizer, or None for None.
 
     Raises:
-        RuleError: anything else.
+        HyperparameterError: anything else.
     """
     if identifier is None:
         return None
@@ -35,7 +35,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         found = _class_of(identifier)
         if found is None:
-            raise RuleError(
+            raise HyperparameterError(
                 "get({!r}): there is no optimizer of that name; there are {}.{}".format(
                     identifier, ", ".join(CATALOGUE), nearest(identifier, CATALOGUE)
                 )
@@ -45,7 +45,7 @@ def get(identifier: Any) -> Any:
         return get(identifier())
     if hasattr(identifier, "_kc") or is_native(identifier):
         return identifier
-    raise RuleError(
+    raise HyperparameterError(
         "get({!r}): expected an optimizer, its name, its class, or what serialize() gives.".format(identifier)
     )
 
@@ -79,10 +79,10 @@ def deserialize(config: Mapping[str, Any], custom_objects: Optional[Mapping[str,
         custom_objects: name -> class, of optimizers that neither kcompat nor Keras has.
 
     Raises:
-        RuleError: it is no such dict.
+        HyperparameterError: it is no such dict, or there is no such optimizer.
     """
     if not isinstance(config, Mapping) or not {"class_name", "config"} <= set(config):
-        raise RuleError(
+        raise HyperparameterError(
             "deserialize({!r}): expected what serialize() gives, a dict with class_name and config.".format(
                 config
             )
@@ -93,7 +93,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Optional[Mapping[str,
             return found.from_config(config["config"])
     host = host_optimizers(optimizer_class(importlib.import_module("..rules.sgd", __package__).SGD))
     if host is None:
-        raise RuleError(
+        raise HyperparameterError(
             "deserialize(): there is no optimizer {!r} here; give its class in custom_objects.".format(
                 config["class_name"]
             )

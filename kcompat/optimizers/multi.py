@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 
 from ..adapters import optimizer
 from ..adapters.natives import rule_with_base
-from ..errors import RuleError
+from ..errors import HyperparameterError, RuleError
 from ..transforms.multi import ByPath
 from .identifiers import deserialize, serialize
 
@@ -24,8 +24,9 @@ class OptimizerMap(MutableMapping):
         optimizer_map: key -> optimizer.
 
     Raises:
-        RuleError: optimizer_map is no dict, a key is no string or is there already, or more than one key
-            fits a path that is looked up.
+        RuleError: optimizer_map is no dict.
+        HyperparameterError: a key is no string or is there already, or more than one fits a path that is
+            looked up.
     """
 
     def __init__(self, default_optimizer: Any, optimizer_map: Optional[Mapping[str, Any]] = None) -> None:
@@ -46,7 +47,7 @@ class OptimizerMap(MutableMapping):
             return self._map[key]
         fitting = [pattern for pattern in self._map if re.fullmatch(pattern, key)]
         if len(fitting) > 1:
-            raise RuleError(
+            raise HyperparameterError(
                 "OptimizerMap: {} all fit {!r}; expected one optimizer for each variable.".format(
                     ", ".join(map(repr, fitting)), key
                 )
@@ -55,9 +56,11 @@ class OptimizerMap(MutableMapping):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise RuleError("OptimizerMap[{!r}]: expected a string, the path of a variable.".format(key))
+            raise HyperparameterError(
+                "OptimizerMap[{!r}]: expected a string, the path of a variable.".format(key)
+            )
         if key in self._map:
-            raise RuleError("OptimizerMap[{!r}] is there already; delete it first.".format(key))
+            raise HyperparameterError("OptimizerMap[{!r}] is there already; delete it first.".format(key))
         self._map[key] = value
 
     def __delitem__(self, key: str) -> None:

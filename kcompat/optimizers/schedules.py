@@ -28,11 +28,14 @@ def serialize(learning_rate_schedule: Any) -> Dict[str, Any]:
     Args:
         learning_rate_schedule: a schedule of kcompat or of Keras.
     """
-    cls = type(learning_rate_schedule)
+    host = _host_schedules()
     if isinstance(learning_rate_schedule, _Schedule):
-        config = learning_rate_schedule.get_config()
-        return {"module": __name__, "class_name": cls.__name__, "config": config, "registered_name": None}
-    described: Dict[str, Any] = _host_schedules().serialize(learning_rate_schedule)
+        name, config = type(learning_rate_schedule).__name__, learning_rate_schedule.get_config()
+        if host is None or name not in NAMES:
+            return {"class_name": name, "config": config}
+        # The one that Keras knows.
+        learning_rate_schedule = __getattr__(name).from_config(config)
+    described: Dict[str, Any] = host.serialize(learning_rate_schedule)
     return described
 
 

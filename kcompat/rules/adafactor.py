@@ -16,11 +16,10 @@ class Adafactor(UpdateRule):
     u = g / sqrt(second moment) and rho = min(learning_rate, 1 / sqrt(step)):
     w -= max(epsilon_2, rms(w)) * rho * u / max(1, rms(u) / clip_threshold).
 
-    Three departures from Keras, whose arguments and defaults these are:
+    Arguments and defaults are those of Keras. There relative_step changes nothing, whatever its documentation
+    says, and so it is here: the learning rate is always capped by 1 / sqrt(step), a schedule's value too. Two
+    departures:
 
-    - relative_step=False, and a learning rate that is a schedule or a callable when the rule is constructed,
-      make rho the learning rate itself, as Keras documents. Its own code caps it by 1 / sqrt(step) all the
-      same.
     - A weight whose row and column have had no gradient does not move. Keras forms the product of their
       epsilon_1, which is 0 in float32, divides 0 by 0, and the whole variable is NaN.
     - The product is not kept as a slot: it would cost the memory that the factors save, and no step reads
@@ -35,14 +34,7 @@ class Adafactor(UpdateRule):
     epsilon_1 = Hyper(1e-30, "added to the squared gradient", ge=0)
     epsilon_2 = Hyper(1e-3, "least root mean square that the step is relative to", ge=0)
     clip_threshold = Hyper(1.0, "largest root mean square of a step before it is scaled", gt=0)
-    relative_step = Flag(True, "whether a constant learning rate is capped by 1 / sqrt(step)")
-
-    _capped: bool
-
-    def _after_init(self) -> None:
-        # Decided once: `update` may not ask what kind of thing the learning rate is.
-        object.__setattr__(self, "_capped", self.relative_step and not callable(self.learning_rate))
-        super()._after_init()
+    relative_step = Flag(True, "Keras' argument, which has no effect")
 
     def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
         shape = tuple(param.shape)
@@ -53,9 +45,7 @@ class Adafactor(UpdateRule):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        rho = hyper.learning_rate
-        if self._capped:
-            rho = xp.minimum(rho, 1 / xp.sqrt(step))
+        rho = xp.minimum(hyper.learning_rate, 1 / xp.sqrt(step))
         fresh = step**hyper.beta_2_decay  # 1 - beta_2
         square = xp.square(grad) + hyper.epsilon_1
         if "v" in slots:

@@ -23,10 +23,11 @@ class SOAP(UpdateRule):
     such a variable's second moment is in its own coordinates along that axis, and without any Q the rule is
     AdamW. The authors' merge_dims is left out.
 
-    An eigenvector's sign does not matter, here or in QR. The first gradient of an m by n matrix has at most
-    min(m, n) eigenvectors to give; a QR decomposition of those gives the rest, on every backend the same. If
-    its rank is lower still (rows of zeros, for instance), eigenvectors of equal eigenvalues are the host's
-    choice, and hosts may differ; so they may while the sum of products so far has not full rank.
+    An eigenvector's sign does not matter, here or in QR; its largest entry is made positive. The first
+    gradient of an m by n matrix has at most min(m, n) eigenvectors to give; a QR decomposition of those
+    gives the rest, on every backend the same. If its rank is lower still (rows of zeros, for instance),
+    eigenvectors of equal eigenvalues are the host's choice, and hosts may differ; so they may while the sum
+    of products so far has not full rank.
 
     Costs: a rule has no branch on the step, so both decompositions are computed in every step, whatever the
     frequency. With an axis of some hundred entries that is most of a step's time: set `max_precondition_dim`.
@@ -132,6 +133,8 @@ def _basis(xp: Any, matrix: Any, rank: int) -> Any:
     eigenvalue 0.
     """
     vectors = xp.flip(xp.linalg.eigh(matrix).eigenvectors, axis=1)
+    # Hosts give either sign; taken is the one with which the largest entry is positive.
+    vectors = xp.where(xp.max(vectors, axis=0) < xp.max(-vectors, axis=0), -vectors, vectors)
     if rank == matrix.shape[0]:
         return vectors
     return xp.linalg.qr(vectors[:, :rank], mode="complete").Q

@@ -4,6 +4,7 @@ state = kcompat.state.take(optimizer, model.trainable_variables)
 state.save("opt.safetensors")
 state = kcompat.state.load("opt.safetensors")  # in another process, release and API
 kcompat.state.put(optimizer, model.trainable_variables, state)
+state = kcompat.state.read("model.h5")  # what TensorFlow and Keras wrote themselves
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .description import LEARNING_RATE_OUTSIDE, LazyArray, State, VariableSlots
     from .files import load, save
     from .moving import put, take
+    from .readers import read
 
 # Public name -> the module that defines it. `show` and `diff` need no optimizer, and none of what one needs.
 _WHERE = {
@@ -26,6 +28,7 @@ _WHERE = {
     "VariableSlots": ".description",
     "load": ".files",
     "put": ".moving",
+    "read": ".readers",
     "save": ".files",
     "take": ".moving",
 }
@@ -37,6 +40,7 @@ __all__ = [
     "VariableSlots",
     "load",
     "put",
+    "read",
     "save",
     "take",
 ]

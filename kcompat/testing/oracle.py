@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..transforms.arguments import with_base_arguments
 def reference(
     rule: UpdateRule,
     params: Sequence[Any],
-    gradients: Sequence[Sequence[Any]],
+    gradients: Any,
     *,
     names: Optional[Sequence[str]] = None,
     set_hyper: Optional[Mapping[int, Mapping[str, Any]]] = None,
@@ -33,7 +33,8 @@ def reference(
             done so far (0 in the first step), or without argument if they take none.
         params: the variables' starting values, any shapes.
         gradients: a list over steps of lists over variables: an array of the variable's shape, a pair
-            (values, indices) for a sparse gradient, or None for none.
+            (values, indices) for a sparse gradient, or None for none. Or a function that is given the
+            parameters before each step, and returns such a list over variables, or None after the last step.
         names: the variables' names, for rules that treat them differently; "variable_0" and so on by default.
         set_hyper: step (from 1) -> {hyperparameter: value}, set before that step.
         exclude_from_weight_decay: name -> whether that variable does not decay.
@@ -62,7 +63,8 @@ def reference(
     sources = dynamic_hypers(root)
     current = {path: value for path, (_, _, value) in sources.items()}
     with np.errstate(all="ignore"):
-        for step, row in enumerate(gradients, 1):
+        rows = _rows_of(gradients, values) if callable(gradients) else gradients
+        for step, row in enumerate(rows, 1):
             for name, value in (set_hyper or {}).get(step, {}).items():
                 for path in [p for p in current if p.rpartition(".")[2] == name]:
                     current[path] = value
@@ -72,6 +74,15 @@ def reference(
             }
             shared = _step(root, xp, rules, values, slots, shared, scalars, row, step)
     return values, slots
+
+
+def _rows_of(gradients: Callable[[List[Any]], Optional[Sequence[Any]]], values: List[Any]) -> Iterator[Any]:
+    """The gradients that a function makes of the parameters, until it gives None."""
+    while True:
+        row = gradients([value.copy() for value in values])
+        if row is None:
+            return
+        yield row
 
 
 def _number(source: Any, done: int) -> float:

@@ -5,6 +5,7 @@ JSON. Whatever happens, nothing that was started is left running.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -27,6 +28,12 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
+def _die_with_parent():
+    """In a new process, on Linux: it is killed when the tests are."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Process:
     """A running program, in a process group of its own."""
 
@@ -44,6 +51,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             env=given,
             start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
 
     def wait(self, limit=LIMIT):
@@ -94,10 +102,10 @@ def started(commands):
             each.kill()
 
 
-def run(program, *arguments, **environment):
+def run(program, *arguments, limit=LIMIT, **environment):
     """What one program found out."""
     with started([(program, arguments, environment)]) as (process,):
-        return process.result()
+        return process.result(limit)
 
 
 def check(found):

@@ -1,0 +1,291 @@
+"""`adopt`: the native class of this host out of an unmodified class that was written for another.
+
+Nothing of the class is changed. What is made is a subclass of it and of the dialect's base class here; in the
+order in which Python looks methods up, the dialect's base comes before the one that the class was written
+against, so that `super()` in the class's own code finds the dialect.
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import inspect
+from types import CodeType, FunctionType
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+from ..environment import host_class, lineage, resolve_api
+from ..errors import HookError
+from .bases import DIALECTS, base_over, is_home
+
+# The packages whose classes are no third party's.
+_HOSTS = ("tensorflow", "tensorflow_core", "keras", "tf_keras", "builtins", "abc", "typing")
+
+# What only code of one dialect says: methods that it defines or calls, and arguments.
+_SIGNS = {
+    "keras": {"update_step", "add_variable_from_reference", "add_optimizer_variables"},
+    "tf1": {
+        "_apply_dense",
+        "_apply_sparse",
+        "_finish",
+        "_zeros_slot",
+        "_get_or_make_slot",
+        "_get_or_make_slot_with_initializer",
+        "_create_non_slot_variable",
+        "_get_non_slot_variable",
+        "_call_if_callable",
+    },
+    "optimizer_v2": {
+        "_set_hyper",
+        "_get_hyper",
+        "add_slot",
+        "apply_state",
+        "_prepare_local",
+        "_fallback_apply_state",
+        "_serialize_hyperparameter",
+        "_decayed_lr",
+        "_create_hypers",
+        "_resource_scatter_add",
+        "_resource_scatter_update",
+    },
+}
+
+_adopted: Dict[Tuple[type, str, type, str], Any] = {}
+
+
+def adopt(
+    cls: Any, api: Optional[str] = None, host: Optional[str] = None, dialect: Optional[str] = None
+) -> Any:
+    """The native class of an API out of a class that was written for another one.
+
+    Args:
+        cls: the class, as its package has it.
+        api, host: as for `kcompat.optimizer_class`.
+        dialect: "tf1", "optimizer_v2" or "keras"; read off the class's code by default.
+
+    Returns:
+        A subclass of `cls` that is an optimizer of the API; or `cls` itself, if it is one already. The same
+        arguments give the same class.
+
+    Raises:
+        HookError: the class is no optimizer of a known dialect, or builds on an optimizer that is not here.
+        ApiNotAvailableError: the API is not offered by what is installed.
+    """
+    if not isinstance(cls, type):
+        raise HookError(
+            "adopt({!r}): expected a class; call what it returns to make an optimizer.".format(cls)
+        )
+    api = resolve_api(api)
+    return adopt_over(cls, api, host_class(api, host), _known(cls, dialect))
+
+
+def adopt_over(cls: Any, api: str, over: type, dialect: str) -> Any:
+    """The same over this very class of a host, of a dialect that is known."""
+    if is_native(cls, dialect, api, over):
+        return cls
+    key = cls, api, over, dialect
+    if key not in _adopted:
+        _adopted[key] = _made(cls, api, over, dialect)
+    return _adopted[key]
+
+
+class _End:
+    """Ends what the host's classes do by `super()`: what comes after it is there for `isinstance` alone."""
+
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+    __dir__ = object.__dir__
+    __reduce_ex__ = object.__reduce_ex__
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("{!r} object has no attribute {!r}".format(type(self).__name__, name))
+
+
+class _Adopted(abc.ABCMeta):
+    """The class of adopted classes: it puts the dialect's base in the place of the class's own."""
+
+    def mro(cls) -> List[type]:
+        """The order in which methods are looked up."""
+        own = vars(cls)
+        if "_kc_base" not in own:
+            return super().mro()
+        written, base = cls.__bases__
+        order = base.__mro__[:-1]
+        foundation = own["_kc_foundation"]
+        replaced = (_End,) if foundation is None else (*foundation.__mro__, _End)
+        found: List[type] = [cls]
+        for each in (*written.__mro__[:-1], base):
+            if each not in replaced and each not in order:
+                found.append(each)
+            elif order[0] not in found:
+                found += order
+        rest = [each for each in replaced if each not in found and each not in (_End, object)]
+        return [*found, _End, *rest, object]
+
+
+def _made(cls: Any, api: str, over: type, dialect: str) -> Any:
+    base = base_over(dialect, api, over)
+    foundation = _foundation(cls)
+    if foundation is not None:
+        _check_between(cls, foundation, dialect)
+    namespace = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "_kc_foundation": foundation,
+        "_kc_base": base,
+    }
+    metaclasses = [each for each in (type(cls), type(base)) if not issubclass(_Adopted, each)]
+    metaclass: Any = type("_Adopted", (_Adopted, *metaclasses), {}) if metaclasses else _Adopted
+    made: Any = metaclass(cls.__name__, (cls, base), namespace)
+    made._adopted_from = (cls, api, dialect)
+    return made
+
+
+def is_native(cls: Any, dialect: str, api: str, over: type) -> bool:
+    """Whether a class is an optimizer of the API as it is."""
+    if not issubclass(cls, over):
+        return False
+    if getattr(cls, "_kc_dialect", None) == dialect:
+        return bool(cls.api == api)
+    if dialect == "keras":
+        return _update_arguments(cls) == {"keras_2_11": 2, "keras_3": 3}.get(api)
+    return is_home(dialect, api, over)
+
+
+def _update_arguments(cls: Any) -> int:
+    """The number of arguments of `update_step`, besides `self`."""
+    return len(inspect.signature(cls.update_step).parameters) - 1
+
+
+def _known(cls: Any, dialect: Optional[str]) -> str:
+    if dialect is not None:
+        if dialect not in DIALECTS:
+            raise HookError("adopt(dialect={!r}): expected one of {}.".format(dialect, ", ".join(DIALECTS)))
+        return dialect
+    found = dialect_of(cls)
+    if found is None:
+        raise HookError(
+            "adopt({}): it has no hook of an optimizer of TensorFlow or Keras ({}). If it has, say which "
+            "with dialect=.".format(_path(cls), ", ".join(sorted(min(s) for s in _SIGNS.values())))
+        )
+    if found == "get_updates":
+        raise _no_graph(cls)
+    return found
+
+
+def _no_graph(cls: type) -> HookError:
+    return HookError(
+        "{} is written against get_updates(), which builds a graph out of Keras' backend functions and makes "
+        "its variables in it. No later API has a place for that graph. It runs on Keras 2.2 and 2.3, and on "
+        "tf.keras of TensorFlow 1.13.".format(_path(cls))
+    )
+
+
+class Refused:
+    """The base, in `installed()`, of classes that can be imported and not carried over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise _no_graph(type(self))
+
+
+def dialect_of(cls: Any) -> Optional[str]:
+    """The dialect that a class is written in, "get_updates", or None."""
+    own = [base for base in cls.__mro__ if not _is_of_a_host(base)]
+    known = getattr(cls, "_kc_dialect", None)
+    if known is not None:
+        return str(known)
+    names: Set[str] = set()
+    for base in own:
+        names |= names_in(vars(base))
+    return dialect_in(names) or _inherited(cls)
+
+
+def dialect_in(names: Set[str]) -> Optional[str]:
+    """The dialect that these names, of a class's body, are of."""
+    counts = {dialect: len(names & signs) for dialect, signs in _SIGNS.items()}
+    best = max(counts, key=lambda dialect: counts[dialect])
+    if counts[best]:
+        return best
+    if names & {"_resource_apply_dense", "_resource_apply_sparse"}:
+        return "optimizer_v2"
+    return "get_updates" if "get_updates" in names else None
+
+
+def _inherited(cls: Any) -> Optional[str]:
+    """The dialect of the base class, for a class that defines no hook of its own."""
+    api = lineage(cls)
+    return {"keras_2_11": "keras", "keras_3": "keras"}.get(str(api), api)
+
+
+def names_in(namespace: Any) -> Set[str]:
+    """The names that a class's body defines, and that its functions use or take as arguments."""
+    names = {name for name in namespace if not name.startswith("__")}
+    for value in namespace.values():
+        for function in _functions(value):
+            for code in _codes(function.__code__):
+                names |= set(code.co_names) | set(code.co_varnames[: code.co_argcount])
+    return names
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    if isinstance(value, property):
+        parts: List[Any] = [value.fget, value.fset]
+    else:
+        parts = [getattr(value, "__func__", value)]
+    for part in parts:
+        while part is not None and hasattr(part, "__wrapped__"):  # a decorator such as typeguard's
+            part = part.__wrapped__
+        if isinstance(part, FunctionType):
+            yield part
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _is_of_a_host(cls: type) -> bool:
+    root = cls.__module__.split(".")[0]
+    return root in _HOSTS or cls.__module__.startswith(__package__) or "_kc_placeholder" in vars(cls)
+
+
+def _foundation(cls: Any) -> Optional[type]:
+    """The base class that a class was written against: a host's, or what stands for one that is gone."""
+    found = [base for base in cls.__mro__ if _is_of_a_host(base) and base is not object]
+    for base in found:
+        if base.__name__ in ("OptimizerV2", "Optimizer", "LegacyOptimizerWarning"):
+            return base
+    return None
+
+
+def _check_between(cls: Any, foundation: type, dialect: str) -> None:
+    """Raises HookError if a class builds on an optimizer of a host, of another dialect than its own."""
+    order = cls.__mro__[: cls.__mro__.index(foundation)]
+    between = [base for base in order if _is_of_a_host(base) and lineage(base) is not None]
+    own = getattr(foundation, "_kc_dialect", None) or _inherited(foundation)
+    if between and own != dialect:
+        raise HookError(
+            "adopt({}): it builds on {}, which here is an optimizer of another API ({}) without the hooks "
+            "that it calls. Import it inside `with kcompat.hooks.installed():`, where that name is the "
+            "optimizer it was written for.".format(_path(cls), _path(between[0]), own)
+        )
+
+
+def _path(cls: type) -> str:
+    return "{}.{}".format(cls.__module__, cls.__qualname__)
+
+
+def bundled(name: str) -> Optional[type]:
+    """TensorFlow's own OptimizerV2 optimizer of a name, such as "Adam"; None if this TensorFlow has none."""
+    modules = {"SGD": "gradient_descent", "RMSprop": "rmsprop"}
+    path = "tensorflow.python.keras.optimizer_v2." + modules.get(name, name.lower())
+    try:
+        module = importlib.import_module(path)
+    except ImportError:
+        return None
+    return getattr(module, name, None)

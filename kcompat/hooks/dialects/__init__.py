@@ -1,0 +1,1 @@
+"""The protocols that optimizers were written against, one file for each generation, on any host."""

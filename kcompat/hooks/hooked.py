@@ -1,0 +1,539 @@
+"""What every dialect shares: an adapter whose step is the hooks of a class, and not a rule.
+
+A dialect's base class is `Dialect`, `Hooked`, an API's adapter and the host's base class, in this order. The
+adapter keeps what it does for rules: it makes the host's variables, tracks, saves and restores them, checks
+what a step is given, and counts it. In place of a rule's functions the dialect's hooks are called, on
+TensorFlow's own variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from ..adapters.base import HyperState
+from ..adapters.saving import SavedState, SavedVariable
+from ..adapters.step import Overwritten
+from ..adapters.tensorflow_base import _is_variable, _no_autograph, _operation, v1
+from ..errors import GradientError, HyperparameterError
+from ..rule import Hyper, UpdateRule
+
+_ANY_NUMBER = Hyper(0.0)
+
+# id of a TensorFlow variable -> Keras 3's variable around it, by which it has a full name.
+_owners: Any = weakref.WeakValueDictionary()
+
+_descriptors: Any = weakref.WeakKeyDictionary()
+
+
+class HooksRule(UpdateRule):
+    """Stands where an adapter has its rule. It keeps no slots: the hooks make them."""
+
+    def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        """No slots."""
+        return {}
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        """The parameter as it is."""
+        return param, {}
+
+
+_RULE = HooksRule()
+
+
+class Hooked:
+    """Mixed into an adapter in front of it."""
+
+    registered = False
+
+    # OptimizerV2's own, which a class that is adopted may bring along, goes to its hyperparameters.
+    __getattribute__ = object.__getattribute__
+
+    _kc: Any
+    api: str
+    # Whether the gradients of the next step are summed over the replicas.
+    _kc_aggregate = True
+
+    # What a dialect defines.
+
+    def _create_state(self, variables: Sequence[Any]) -> None:
+        """Creates what the optimizer keeps for new variables, which are TensorFlow's."""
+        raise NotImplementedError
+
+    def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
+        """Updates all variables of a step, outside of a strategy. Returns the operations that write."""
+        raise NotImplementedError
+
+    def _apply_in_replica(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> Any:
+        """What a replica does before all update their variables: (pairs, what `_apply_hook` gets)."""
+        raise NotImplementedError
+
+    def _apply_hook(self, grad: Any, variable: Any, prepared: Any) -> Any:
+        """Updates one variable. Returns the operation."""
+        raise NotImplementedError
+
+    # Construction.
+
+    def _set_up_hooks(self, name: Optional[str]) -> None:
+        this: Any = self
+        early = {key: value for key, value in vars(self).items() if not key.startswith("_kc")}
+        for key in early:
+            object.__delattr__(self, key)
+        this._set_up(_RULE, {} if name is None else {"name": name})
+        if "_name" not in vars(self):  # Keras 3 calls it `name`
+            object.__setattr__(self, "_name", this._config_name())
+        for key, value in early.items():
+            setattr(self, key, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_kc" not in self.__dict__ or name in _own_descriptors(type(self)):
+            # Keras 3 refuses attributes before its constructor has run; they are set again then.
+            object.__setattr__(self, name, value)
+        else:
+            if name == "_iterations" and not self._is_host_asking():
+                self.__dict__["_kc_borrows_counter"] = True
+            super().__setattr__(name, value)
+
+    # Hyperparameters.
+
+    def _new_hyper(self, name: str, value: Any) -> None:
+        """Sets a hyperparameter; at first this is what makes it one."""
+        this: Any = self
+        state = this._kc
+        if name in state.attributes:
+            this._set_hyper_source(name, value)
+            return
+        if value is None:
+            raise HyperparameterError(
+                "{}: the hyperparameter {!r} is None; expected a number, a schedule, a callable or a "
+                "variable.".format(type(self).__name__, name)
+            )
+        value = _ANY_NUMBER.check(value, type(self).__name__)
+        hyper = HyperState(name, state.rule, _ANY_NUMBER, value)
+        state.hypers[name] = state.attributes[name] = hyper
+        this._source_changed(hyper)
+
+    def _hyper_variable(self, hyper: HyperState) -> Any:
+        """The TensorFlow variable that holds a hyperparameter's number, or None where there is none yet."""
+        this: Any = self
+        if self.api == "tf1":
+            return this._number_variable(hyper)
+        if self.api == "optimizer_v2" and hyper.variable is None:
+            with tf.init_scope():
+                this._create_hypers()
+        variable = hyper.exact if hyper.variable is None else hyper.variable
+        return this._native(variable)
+
+    # What the adapter makes by methods of its host that a dialect has, too.
+
+    @contextlib.contextmanager
+    def _by_host(self) -> Iterator[None]:
+        before = self.__dict__.get("_kc_by_host", False)
+        self.__dict__["_kc_by_host"] = True
+        try:
+            yield
+        finally:
+            self.__dict__["_kc_by_host"] = before
+
+    def _is_host_asking(self) -> bool:
+        """Whether it is the host, or the adapter, that calls a method: it means the host's."""
+        return bool(self.__dict__.get("_kc_by_host") or not self._kc.ready)
+
+    def _create_slot(self, variable: Any, name: str, initial: Callable[[], Any], like: bool) -> Any:
+        with self._by_host():
+            return super()._create_slot(variable, name, initial, like)  # type: ignore[misc]
+
+    def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
+        with self._by_host():
+            return super()._create_shared(name, initial)  # type: ignore[misc]
+
+    def _create_host_variables(self, variables: Sequence[Any]) -> None:
+        with self._by_host():
+            super()._create_host_variables(variables)  # type: ignore[misc]
+
+    def _host_built(self, variables: Sequence[Any]) -> None:
+        with self._by_host():
+            super()._host_built(variables)  # type: ignore[misc]
+
+    def _source_changed(self, hyper: HyperState) -> None:
+        with self._by_host():
+            super()._source_changed(hyper)  # type: ignore[misc]
+
+    def _check_variable(self, variable: Any, name: str) -> None:
+        if tf.as_dtype(variable.dtype).name.endswith("_ref"):
+            raise GradientError(
+                "The variable {!r} is a reference variable of a TensorFlow 1 graph, which has no handle for "
+                "the operations that {} calls. Make it with use_resource=True, or call "
+                "tf.compat.v1.enable_resource_variables() first.".format(name, type(self).__name__)
+            )
+        super()._check_variable(variable, name)  # type: ignore[misc]
+
+    # State.
+
+    def _step_counter(self) -> Any:
+        """The variable that counts steps, as TensorFlow's, or None while there is none."""
+        this: Any = self
+        counter = this._iterations_variable()
+        return None if counter is None else this._native(counter)
+
+    @property
+    def iterations(self) -> Any:
+        """The number of steps done: TensorFlow's variable (int64)."""
+        this: Any = self
+        if self.__dict__.get("_kc_in_step"):
+            return self._step_counter()
+        if self.api == "tf1" and self._iterations_variable() is None:
+            with tf.init_scope():
+                # The host wants a variable to put this one beside. None is known yet, so it is one for that.
+                beside = v1.Variable(0.0, name="beside", trainable=False, use_resource=True, collections=[])
+                this._non_slot(np.int64(0), "iterations", beside)
+        with self._by_host():  # an OptimizerV2 makes it when it is first asked for
+            return this._native(super().iterations)  # type: ignore[misc]
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        if "_kc" in self.__dict__ and self._kc.ready:
+            self._iterations = variable
+        else:  # the host's own constructor
+            setter = next(
+                vars(cls)["iterations"]
+                for cls in type(self).__mro__[type(self).__mro__.index(Hooked) :]
+                if "iterations" in vars(cls)
+            )
+            setter.__set__(self, variable)
+
+    def _iterations_variable(self) -> Any:
+        given = self.__dict__.get("_iterations")  # a wrapper's inner optimizer counts with the wrapper
+        if given is not None:
+            return given
+        with self._by_host():
+            return super()._iterations_variable()  # type: ignore[misc]
+
+    def _build_new(self, new: Mapping[Any, Any]) -> None:
+        this: Any = self
+        variables = [known.variable for known in new.values()]
+        this._create_host_variables(variables)
+        for inner in self._inner_optimizers().values():
+            inner._create_host_variables(variables)
+        natives = [this._native(variable) for variable in variables]
+        _owners.update((id(n), v) for n, v in zip(natives, variables) if n is not v)
+        this._kc.variables.update(new)
+        try:
+            self._create_state(natives)
+        except Exception:
+            for key in new:
+                this._kc.variables.pop(key, None)
+            raise
+
+    def _slot(
+        self, variable: Any, name: str, initial: Callable[[], Any], shape: Optional[Sequence[int]], dtype: Any
+    ) -> Any:
+        """The TensorFlow variable of a slot, created as the host does if it is not there.
+
+        Args:
+            variable: the variable that it is for.
+            name: the slot's name.
+            initial: gives its initial value, a tensor.
+            shape: its shape; the variable's by default.
+            dtype: its dtype; the variable's by default.
+        """
+        this: Any = self
+        key = this._variable_key(variable)
+        known = this._kc.variables.get(key)
+        if known is None:  # of an optimizer inside another, which alone is built
+            known = this._kc.variables[key] = this._new_state(_owners.get(id(variable), variable))
+        if name not in known.slots:
+            like = shape is None or tuple(tf.TensorShape(shape).as_list()) == known.shape
+            like = like and (dtype is None or tf.as_dtype(dtype) == variable.dtype.base_dtype)
+            with tf.init_scope():
+                known.slots[name] = this._create_slot(known.variable, name, initial, like)
+        return this._native(known.slots[name])
+
+    def _initial(self, initializer: Any, shape: Any, dtype: Any) -> Any:
+        """An initial value, a tensor.
+
+        Args:
+            initializer: the name of an initializer of Keras, one, a function of a shape and a dtype, or an
+                array, a tensor or a variable.
+            shape, dtype: what a function is given; an array is cast.
+        """
+        this: Any = self
+        if isinstance(initializer, str) and initializer == "zeros":
+            return tf.zeros(shape, dtype)
+        if isinstance(initializer, str):
+            initializer = tf.keras.initializers.get(initializer)
+        initializer = this._native_value(initializer)
+        if _is_variable(initializer):
+            return tf.cast(this._initial_param(initializer), dtype)
+        if callable(initializer):
+            initializer = initializer(tuple(tf.TensorShape(shape).as_list()), dtype=dtype)
+        return tf.cast(tf.convert_to_tensor(initializer), dtype)
+
+    def _shared_variable(self, name: str, initial: Callable[[], Any]) -> Any:
+        """The TensorFlow variable `name` of the optimizer as a whole, created if it is not there."""
+        this: Any = self
+        shared = this._kc.shared
+        if name not in shared:
+            with tf.init_scope():
+                shared[name] = this._create_shared(name, initial)
+        return this._native(shared[name])
+
+    def _inner_optimizers(self) -> Dict[str, Any]:
+        """The optimizers of a dialect that this one has in its attributes: it is a wrapper around them."""
+        found: Dict[str, Any] = {}
+        for name, value in list(vars(self).items()):
+            if not name.startswith("_kc") and not name.startswith("_self_"):
+                _find_optimizers(name, value, found)
+        return {name: each for name, each in found.items() if each is not self}
+
+    # The step.
+
+    @_no_autograph
+    def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
+        this: Any = self
+        ordered = this._must_order()
+        with this._after(grads if ordered else ()):
+            pairs, writes = self._as_pairs(grads, variables)
+            writes += self._called(pairs) if ordered else self._stepped(pairs)
+            with this._after(writes if ordered else ()):
+                writes += self._constrain(variables)
+            return this._count([write for write in writes if write is not None], global_step, ordered)
+
+    def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the hooks. Returns the operations that they return, if they are any."""
+        self.__dict__["_kc_in_step"] = True
+        try:
+            done = self._apply_hooks(pairs, self._kc_aggregate)
+        finally:
+            self.__dict__["_kc_in_step"] = False
+        return (
+            [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
+        )
+
+    def _called(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the hooks in a function. Returns the operation that calls it.
+
+        In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
+        hook assigns and does not return. In a function all of it runs, in the order of the code.
+        """
+        flat: List[Any] = []
+        for grad, _ in pairs:
+            flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+
+        def step(*tensors: Any) -> Any:
+            rest = list(tensors)
+            again = []
+            for grad, variable in pairs:
+                if isinstance(grad, tf.IndexedSlices):
+                    shape = tf.constant(tf.TensorShape(variable.shape).as_list(), rest[1].dtype)
+                    again.append((tf.IndexedSlices(rest.pop(0), rest.pop(0), shape), variable))
+                else:
+                    again.append((rest.pop(0), variable))
+            with tf.control_dependencies(self._stepped(again)):
+                return tf.constant(0)
+
+        return [tf.function(step, autograph=False)(*flat)]
+
+    def _as_pairs(
+        self, grads: Sequence[Any], variables: Sequence[Any]
+    ) -> Tuple[List[Tuple[Any, Any]], List[Any]]:
+        """Pairs of a gradient in the variable's dtype and TensorFlow's variable; and what wrote some."""
+        this: Any = self
+        pairs: List[Tuple[Any, Any]] = []
+        writes = []
+        for grad, variable in zip(grads, variables):
+            native = this._native(variable)
+            if isinstance(this._state_of(variable).rule, Overwritten):
+                writes.append(this._write(variable, grad))
+                continue
+            dtype = native.dtype.base_dtype
+            if grad.dtype != dtype:
+                grad = (
+                    tf.IndexedSlices(tf.cast(grad.values, dtype), grad.indices, grad.dense_shape)
+                    if isinstance(grad, tf.IndexedSlices)
+                    else tf.cast(grad, dtype)
+                )
+            pairs.append((grad, native))
+        return pairs, writes
+
+    def _constrain(self, variables: Sequence[Any]) -> List[Any]:
+        this: Any = self
+        constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
+        return [this._write(v, v.constraint(this._read(v))) for v in constrained]
+
+    # Several replicas.
+
+    def _apply_distributed(
+        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
+    ) -> Any:
+        context = tf.distribute.get_replica_context()
+        if context is None:
+            raise RuntimeError(
+                "{}.apply_gradients() was called in a cross-replica context, where each replica's gradients "
+                "are not known. Call it inside strategy.run(...).".format(type(self).__name__)
+            )
+        pairs, _ = self._as_pairs(grads, variables)
+        pairs, prepared = self._apply_in_replica(pairs, aggregate)
+        grads, natives = [grad for grad, _ in pairs], [native for _, native in pairs]
+        return context.merge_call(self._update_replicas, args=(grads, natives, prepared, global_step))
+
+    def _update_replicas(
+        self, strategy: Any, grads: Sequence[Any], variables: Sequence[Any], prepared: Any, global_step: Any
+    ) -> Any:
+        this: Any = self
+
+        def update(variable: Any, grad: Any) -> Any:
+            written = self._apply_hook(grad, variable, prepared)
+            constraint = getattr(variable, "constraint", None)
+            if constraint is None:
+                return written
+            with this._after([written] if this._must_order() else ()):
+                return this._write(variable, constraint(variable.read_value()))
+
+        writes: List[Any] = []
+        for grad, variable in zip(grads, variables):
+            writes += strategy.extended.update(variable, update, args=(grad,), group=False)
+        with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
+            counted = [self._step_counter().assign_add(1)]
+            if global_step is not None:
+                counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))
+        if tf.executing_eagerly():
+            return None
+        return tf.group(*[_operation(each) for each in counted])
+
+    # Configuration.
+
+    def _base_config(self) -> Dict[str, Any]:
+        """The host's part of the configuration; raises where the host would write one and lose the state."""
+        config: Dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return {"name": config["name"]}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        this: Any = self
+        return _restored, (_how(type(self)), this.get_config(), this._state_to_copy())
+
+    # State, with that of the optimizers inside a wrapper.
+
+    def _state_variables(self) -> List[Any]:
+        host: Any = super()
+        found = [each for each in host._state_variables() if not self._is_borrowed(each)]
+        for inner in self._inner_optimizers().values():
+            counter = inner._iterations_variable()
+            found += [each for each in inner._state_variables() if each is not counter]
+        return found
+
+    def _take_state(self) -> SavedState:
+        saved: SavedState = super()._take_state()  # type: ignore[misc]
+        for name, inner in self._inner_optimizers().items():
+            state = inner._take_state()
+            for each in state.variables:
+                slots = {"{}.{}".format(name, slot): array for slot, array in each.slots.items()}
+                saved.variables.append(SavedVariable(each.name, each.shape, slots))
+            saved.shared.update(("{}.{}".format(name, key), array) for key, array in state.shared.items())
+        return saved
+
+    def _put_state(self, saved: SavedState) -> None:
+        for name, inner in self._inner_optimizers().items():
+            prefix = name + "."
+            mine = [each for each in saved.variables if not _is_inside(each, prefix)]
+            theirs = [
+                each._replace(slots={slot[len(prefix) :]: array for slot, array in each.slots.items()})
+                for each in saved.variables
+                if _is_inside(each, prefix)
+            ]
+            shared = {key: array for key, array in saved.shared.items() if key.startswith(prefix)}
+            rest = {key: array for key, array in saved.shared.items() if key not in shared}
+            inside = {key[len(prefix) :]: array for key, array in shared.items()}
+            inner._put_state(saved._replace(variables=theirs, shared=inside, learning_rate=None))
+            saved = saved._replace(variables=mine, shared=rest)
+        host: Any = super()
+        host._put_state(saved)
+
+    def _restore_waiting(self, new: Sequence[Any]) -> None:
+        super()._restore_waiting(new)  # type: ignore[misc]
+        for inner in self._inner_optimizers().values():
+            inner._restore_waiting(list(inner._kc.variables.values()))
+
+    # What is on every API.
+
+    @property
+    def weights(self) -> List[Any]:
+        """The variables that `get_weights` reads, as TensorFlow's."""
+        this: Any = self
+        return [this._native(each) for each in this._ordered_weights()]
+
+    def _own_weights_only(self) -> List[Any]:
+        """The same without those of the optimizers inside, which a wrapper adds itself."""
+        this: Any = self
+        host: Any = super()
+        return [this._native(each) for each in host._state_variables() if not self._is_borrowed(each)]
+
+    def _is_borrowed(self, variable: Any) -> bool:
+        """Whether a variable is the counter of the wrapper that this optimizer is in."""
+        return bool(self.__dict__.get("_kc_borrows_counter")) and variable is self.__dict__.get("_iterations")
+
+
+def on_values(function: Callable[[Any], Any], grad: Any) -> Any:
+    """A function of a gradient, or of the rows of a sparse one."""
+    if isinstance(grad, tf.IndexedSlices):
+        return tf.IndexedSlices(function(grad.values), grad.indices, grad.dense_shape)
+    return function(grad)
+
+
+def summed(grad: Any) -> Any:
+    """A gradient, in which a sparse one has rows of the same index summed."""
+    if not isinstance(grad, tf.IndexedSlices):
+        return grad
+    unique, positions = tf.unique(grad.indices)
+    values = tf.math.unsorted_segment_sum(grad.values, positions, tf.shape(unique)[0])
+    return tf.IndexedSlices(values, unique, grad.dense_shape)
+
+
+def _is_inside(saved: SavedVariable, prefix: str) -> bool:
+    return any(slot.startswith(prefix) for slot in saved.slots)
+
+
+def _find_optimizers(name: str, value: Any, found: Dict[str, Any]) -> None:
+    if isinstance(value, Hooked):
+        if all(value is not each for each in found.values()):
+            found[name] = value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _find_optimizers("{}.{}".format(name, key), each, found)
+    elif isinstance(value, (list, tuple)):
+        for i, each in enumerate(value):
+            _find_optimizers("{}.{}".format(name, i), each, found)
+
+
+def _how(cls: Any) -> Any:
+    """What finds a class again in another process: itself, or what it was adopted from."""
+    adopted = vars(cls).get("_adopted_from")
+    return cls if adopted is None else adopted
+
+
+def _restored(how: Any, config: Mapping[str, Any], saved: Any) -> Any:
+    if isinstance(how, tuple):
+        from .adopting import adopt
+
+        how = adopt(how[0], how[1])
+    made = how.from_config(dict(config))
+    if saved is not None:
+        made._put_state(saved)
+    return made
+
+
+def _own_descriptors(cls: type) -> Set[str]:
+    """The names of the properties that can be set, of a class and its bases up to `Hooked`."""
+    if cls not in _descriptors:
+        names: Set[str] = set()
+        for base in cls.__mro__[: cls.__mro__.index(Hooked)]:
+            names |= {name for name, value in vars(base).items() if hasattr(type(value), "__set__")}
+        _descriptors[cls] = names
+    found: Set[str] = _descriptors[cls]
+    return found

@@ -1,0 +1,373 @@
+"""`installed`: names of optimizer classes that are gone or mean another now, for the time of an import.
+
+Inside the `with`, the names under which TensorFlow and Keras have had their optimizers lead to what a class
+written for them needs here. Which generation a class is written for is read off its body when it is made.
+After the `with` every module is as it was.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import importlib
+import sys
+import types
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from ..environment import detect, host_class, host_classes, lineage, resolve_api
+from ..errors import HookError
+from .adopting import Refused, adopt_over, bundled, dialect_in, is_native, names_in
+from .bases import base_over
+
+_OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl")
+
+# Where OptimizerV2 has been: with its optimizers in the modules beside it.
+_OPTIMIZER_V2 = (
+    "tensorflow.python.keras.optimizer_v2",
+    "keras.optimizer_v2",
+    "keras.optimizers.optimizer_v2",
+    "keras.optimizers.legacy",
+    "keras.src.optimizers.legacy",
+)
+
+_MODULES = {"SGD": "gradient_descent", "RMSprop": "rmsprop"}
+
+
+class _Deciding(abc.ABCMeta):
+    """The class of the names whose meaning depends on what is written on them."""
+
+    _kc_real: Any
+    _kc_choose: Callable[[Any], Any]
+
+    def __new__(mcs, name: str, bases: Tuple[Any, ...], namespace: Dict[str, Any], **kwargs: Any) -> Any:
+        if "_kc_placeholder" in namespace:
+            return super().__new__(mcs, name, bases, namespace)
+        names = names_in(namespace)
+        for base in bases:
+            if not isinstance(base, _Deciding):
+                for each in base.__mro__[:-1]:
+                    names |= names_in(vars(each))
+        chosen = tuple(
+            vars(base)["_kc_choose"](names, namespace) if isinstance(base, _Deciding) else base
+            for base in bases
+        )
+        return types.new_class(name, chosen, kwargs, lambda body: body.update(namespace))
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls._kc_real(*args, **kwargs)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.__dict__["_kc_real"], name)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        # What was made by this name is one of the real class or of a dialect, over the same host.
+        return isinstance(instance, cls.__dict__["_kc_classes"])
+
+    def __subclasscheck__(cls, subclass: Any) -> bool:
+        return cls is subclass or issubclass(subclass, cls.__dict__["_kc_classes"])
+
+
+def _placeholder(real: Any, choose: Any, classes: Tuple[type, ...]) -> Any:
+    namespace = {
+        "_kc_placeholder": True,
+        "_kc_real": real,
+        "_kc_choose": staticmethod(choose).__func__,
+        "_kc_classes": classes,
+        "__doc__": real.__doc__,
+        "__module__": real.__module__,
+    }
+    return _Deciding(real.__name__, (), namespace)
+
+
+@contextlib.contextmanager
+def installed(api: Optional[str] = None, host: Optional[str] = None) -> Iterator[None]:
+    """Lets packages be imported whose optimizers build on classes that are gone, or are others now.
+
+        with kcompat.hooks.installed():
+            from lion_tf import Lion
+
+    Args:
+        api, host: the API that their classes become native optimizers of; by default each class's own where
+            the name it builds on is an optimizer of one, and else the default API.
+
+    Raises:
+        ApiNotAvailableError: the API is not offered by what is installed.
+    """
+    patches = _Patches()
+    try:
+        _Names(patches, api, host).patch()
+        yield
+    finally:
+        patches.undo()
+
+
+class _Patches:
+    """Changes of modules, and how to undo them."""
+
+    def __init__(self) -> None:
+        self._undo: List[Callable[[], None]] = []
+
+    def set(self, module: Any, name: str, value: Any) -> None:
+        missing = object()
+        before = vars(module).get(name, missing)
+        setattr(module, name, value)
+        if before is missing:
+            self._undo.append(lambda: delattr(module, name) if name in vars(module) else None)
+        else:
+            self._undo.append(lambda: setattr(module, name, before))
+
+    def module(self, path: str, content: Mapping[str, Any]) -> Any:
+        """Sets names of a module, which is made if there is none. Returns it."""
+        module = self._module(path)
+        for name, value in content.items():
+            self.set(module, name, value)
+        return module
+
+    def put(self, path: str, module: Any) -> None:
+        """Makes a module importable by a path that is not there."""
+        sys.modules[path] = module
+
+        def remove() -> None:
+            sys.modules.pop(path, None)
+
+        self._undo.append(remove)
+
+    def _module(self, path: str) -> Any:
+        try:
+            return importlib.import_module(path)
+        except ImportError:
+            pass
+        parent, _, name = path.rpartition(".")
+        above = self._module(parent) if parent else None
+        module: Any = types.ModuleType(path)
+        module.__path__ = []
+        self.put(path, module)
+        if above is not None:
+            self.set(above, name, module)
+        return module
+
+    def undo(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+
+class _Names:
+    """What the names mean here."""
+
+    def __init__(self, patches: _Patches, api: Optional[str], host: Optional[str]) -> None:
+        self._patches = patches
+        self._asked = None if api is None else (resolve_api(api), host_class(api, host))
+        default = resolve_api(api)
+        self._default = default, host_class(default, host)
+
+    # What a class becomes.
+
+    def _target(self, real: Any, dialect: Optional[str] = None) -> Tuple[str, type]:
+        """The API and the host's class for what builds on a name, in a dialect."""
+        if self._asked is not None:
+            return self._asked
+        own = lineage(real)
+        if dialect == "optimizer_v2" and own == "keras_2_11":
+            # Keras 2.11 to 2.15, and tf_keras, take OptimizerV2 as they have always done.
+            for _, cls in host_classes("optimizer_v2"):
+                if cls.__module__.split(".")[0] == real.__module__.split(".")[0]:
+                    return "optimizer_v2", cls
+        if own not in (None, "get_updates") and own in detect().apis:
+            return str(own), real
+        return self._default
+
+    def _classes(self, real: Any) -> Tuple[type, ...]:
+        """What a class that builds on a name may become an optimizer of."""
+        return (real, self._target(real)[1], self._target(real, "optimizer_v2")[1])
+
+    def _base(self, dialect: str, real: Any) -> Any:
+        return base_over(dialect, *self._target(real, dialect))
+
+    def _optimizer(self, real: Any) -> Any:
+        """What stands for a base class `Optimizer`."""
+
+        def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
+            dialect = dialect_in(names)
+            if dialect == "get_updates" and lineage(real) not in ("get_updates", "optimizer_v2"):
+                return Refused
+            if dialect in (None, "get_updates"):
+                return real if lineage(real) is not None else self._base("optimizer_v2", real)
+            api, over = self._target(real, dialect)
+            probe = type("_Probe", (real,), {k: v for k, v in namespace.items() if k == "update_step"})
+            if over is real and is_native(probe, str(dialect), api, real):
+                return real
+            return base_over(str(dialect), api, over)
+
+        return _placeholder(real, choose, self._classes(real))
+
+    def _named(self, name: str, real: Any) -> Any:
+        """What stands for an optimizer that is not OptimizerV2's any more."""
+
+        def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
+            if dialect_in(names) != "optimizer_v2":
+                return real
+            found = self._v2(name, real)
+            if found is None:
+                raise HookError(
+                    "A class builds on the OptimizerV2 optimizer {}, which this TensorFlow has not any "
+                    "more.".format(name)
+                )
+            return found
+
+        return _placeholder(real, choose, self._classes(real))
+
+    def _v2(self, name: str, real: Any) -> Any:
+        """OptimizerV2's optimizer of this name, as one of this host; None if this TensorFlow has none."""
+        api, over = self._target(real, "optimizer_v2")
+        own = getattr(self._legacy_module(), name, None)
+        if not (isinstance(own, type) and issubclass(own, over)):
+            own = bundled(name)
+        if own is None:
+            return None
+        return adopt_over(own, api, over, "optimizer_v2")
+
+    @staticmethod
+    def _legacy_module() -> Any:
+        """The module with the optimizers of OptimizerV2, where that is not all that there is."""
+        import tensorflow as tf
+
+        return getattr(tf.keras.optimizers, "legacy", None)
+
+    # The names.
+
+    def patch(self) -> None:
+        modules = self._tf_keras_modules()
+        keras = self._keras_package()
+        for module in modules:
+            self._patch_optimizers(module)
+        self._patch_keras_3(keras)
+        self._patch_optimizer_v2()
+        self._patch_train()
+        self._patch_internals()
+
+    def _tf_keras_modules(self) -> List[Any]:
+        import tensorflow as tf
+
+        found = [tf.keras.optimizers]
+        for path in ("tensorflow.keras.optimizers", "keras.optimizers", "tf_keras.optimizers"):
+            if path.split(".")[0] == "tf_keras" and "tf_keras" not in sys.modules:
+                continue
+            try:
+                module = importlib.import_module(path)
+            except ImportError:
+                continue
+            if all(module is not each for each in found):
+                found.append(module)
+        return found
+
+    def _patch_optimizers(self, module: Any) -> None:
+        real = getattr(module, "Optimizer", None)
+        if not isinstance(real, type) or isinstance(real, _Deciding):
+            return
+        new = {"Optimizer": self._optimizer(real)}
+        if lineage(real) != "optimizer_v2":
+            for name in _OPTIMIZERS:
+                own = getattr(module, name, None)
+                if isinstance(own, type):
+                    new[name] = self._named(name, own)
+        legacy = self._legacy(module, real)
+        for name, value in new.items():
+            self._patches.set(module, name, value)
+        for name, value in legacy.items():
+            self._patches.set(module.legacy, name, value)
+
+    def _legacy(self, module: Any, real: Any) -> Dict[str, Any]:
+        legacy = getattr(module, "legacy", None)
+        old = getattr(legacy, "Optimizer", None)
+        if old is None or (self._asked is None and lineage(old) is not None):
+            return {}  # not there, or what it has always been
+        new = {"Optimizer": self._base("optimizer_v2", real)}
+        new.update((name, self._v2(name, real)) for name in _OPTIMIZERS)
+        return {name: value for name, value in new.items() if value is not None}
+
+    def _patch_optimizer_v2(self) -> None:
+        import tensorflow as tf
+
+        real = tf.keras.optimizers.Optimizer
+        real = real._kc_real if isinstance(real, _Deciding) else real
+        if self._asked is None and lineage(real) == "optimizer_v2":
+            base, named = real, {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}
+        else:
+            base, named = self._base("optimizer_v2", real), {n: self._v2(n, real) for n in _OPTIMIZERS}
+        for package in _OPTIMIZER_V2:
+            if package.split(".")[0] == "keras" and not self._is_replaced(package):
+                continue
+            self._patches.module(package + ".optimizer_v2", {"OptimizerV2": base})
+            for name, cls in named.items():
+                if cls is not None:
+                    path = "{}.{}".format(package, _MODULES.get(name, name.lower()))
+                    self._patches.module(path, {name: cls})
+
+    @staticmethod
+    def _is_replaced(package: str) -> bool:
+        """Whether a package of Keras' is gone: one that is there has OptimizerV2 itself."""
+        try:
+            importlib.import_module(package + ".optimizer_v2")
+        except ImportError:
+            return True
+        return False
+
+    def _patch_train(self) -> None:
+        import tensorflow as tf
+
+        if not hasattr(tf.train, "Optimizer"):
+            base = base_over("tf1", *self._default) if self._default[0] != "tf1" else None
+            base = tf.compat.v1.train.Optimizer if base is None else base
+            self._patches.set(tf.train, "Optimizer", base)
+
+    def _patch_internals(self) -> None:
+        """Modules of Keras 2 that optimizers import and Keras 3 has elsewhere, or Keras 2 had not yet."""
+        import tensorflow as tf
+
+        content = {
+            "engine.keras_tensor": {"KerasTensor": getattr(tf.keras, "KerasTensor", tf.Tensor)},
+            "utils.tf_utils": {"is_symbolic_tensor": _is_symbolic},
+        }
+        for path, names in content.items():
+            for package in ("keras", "keras.src", "tensorflow.python.keras"):
+                try:
+                    importlib.import_module("{}.{}".format(package, path))
+                except ImportError:
+                    self._patches.module("{}.{}".format(package, path), names)
+
+        if not hasattr(tf.keras.utils, "register_keras_serializable"):  # up to TensorFlow 2.0
+            self._patches.set(tf.keras.utils, "register_keras_serializable", _unregistered)
+
+    @staticmethod
+    def _keras_package() -> Any:
+        try:
+            return importlib.import_module("keras")
+        except ImportError:
+            return None
+
+    def _patch_keras_3(self, keras: Any) -> None:
+        """The package `keras` with `keras.ops`, where it is of before Keras 3, or not there."""
+        if keras is not None and hasattr(keras, "ops"):
+            return
+        import tensorflow as tf
+
+        from . import ops
+
+        if keras is None:
+            keras = self._patches.module("keras", {"__getattr__": lambda name: getattr(tf.keras, name)})
+            self._patches.module("keras.optimizers", {"Optimizer": tf.keras.optimizers.Optimizer})
+            register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
+            self._patches.module("keras.saving", {"register_keras_serializable": register})
+        self._patches.put("keras.ops", ops)
+        self._patches.set(keras, "ops", ops)
+
+
+def _unregistered(package: str = "Custom", name: Optional[str] = None) -> Any:
+    """Stands for a decorator that Keras has not yet: there a class is loaded by `custom_objects`."""
+    return lambda cls: cls
+
+
+def _is_symbolic(value: Any) -> bool:
+    import tensorflow as tf
+
+    return isinstance(value, tf.Tensor) and not hasattr(value, "numpy")
