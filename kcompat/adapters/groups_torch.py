@@ -16,7 +16,10 @@ from .plan import Way, the_rule
 
 def tensor(variable: Any) -> Any:
     """A variable's memory: not its `value`, which is this with much around it, and rounded under autocast."""
-    return variable if isinstance(variable, torch.Tensor) else variable._value
+    if isinstance(variable, torch.Tensor):
+        return variable
+    memory = getattr(variable, "_value", None)  # no public name either
+    return variable.value if memory is None else memory
 
 
 class Group:

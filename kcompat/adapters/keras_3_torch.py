@@ -16,10 +16,23 @@ from .kernels_torch import blocks_of, fused_of
 from .plan import Way, the_rule
 from .step import Gradient
 
-# A variable may stand for another value, while a function of the model's state is computed.
-_in_scope: Callable[[], bool] = importlib.import_module(
-    "keras.src.backend.common.stateless_scope"
-).in_stateless_scope
+
+
+def _scope_check() -> Callable[[], bool]:
+    """What tells whether variables stand for other values, while a function of the model's state is computed.
+
+    Keras has no public name for it. Where it is not found, it is taken to be so: nothing is written in place.
+    """
+    for module in ("keras.src.backend.common.stateless_scope", "keras.src.backend"):
+        try:
+            found: Callable[[], bool] = importlib.import_module(module).in_stateless_scope
+            return found
+        except (ImportError, AttributeError):
+            continue
+    return lambda: True
+
+
+_in_scope = _scope_check()
 
 
 class Keras3TorchAdapter(Keras3ArraysAdapter):
