@@ -17,7 +17,6 @@ from .plan import Way, the_rule
 from .step import Gradient
 
 
-
 def _scope_check() -> Callable[[], bool]:
     """What tells whether variables stand for other values, while a function of the model's state is computed.
 
