@@ -78,6 +78,11 @@ def run(api, mode, rule, params, gradients, before_step=None, make=None, **base)
         return Result(training.values(), training.slots(), training.iterations(), training.optimizer)
 
 
+def largest_difference(result, expected):
+    """The largest absolute difference of any parameter from `kcompat.testing.reference`'s."""
+    return max(float(np.abs(got - want).max()) for got, want in zip(result.params, expected[0]))
+
+
 def assert_agree(result, expected, rtol=1e-5, atol=1e-6):
     """Parameters and slots of a run agree with `kcompat.testing.reference`'s."""
     params, slots = expected

@@ -8,12 +8,14 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import _apis
+import _errors
 import _package
 import pytest
 
 
 def pytest_sessionstart(session):
     """Stop at once where an API that this environment is there to test cannot be used."""
+    _errors.start()
     absent = _apis.absent()
     if absent:
         import kcompat
@@ -109,6 +111,16 @@ def pytest_terminal_summary(terminalreporter):
     for reason, count in sorted(_not_collected.items()):
         if not reason.startswith("got empty parameter set"):
             terminalreporter.write_line("not collected: {} tests: {}".format(count, reason))
+
+
+def pytest_runtest_logstart(nodeid):
+    """Errors that are made from here on are this test's."""
+    _errors.running(nodeid)
+
+
+def pytest_sessionfinish():
+    """Leave what was taken down."""
+    _errors.finish()
 
 
 def pytest_report_header(config):

@@ -11,6 +11,7 @@ from _arrays import backend, has_float64
 from _modes import (
     api_modes,
     assert_agree,
+    largest_difference,
     modes_of,
     numpy_type,
     run,
@@ -79,10 +80,12 @@ CASES = [
 
 
 @pytest.mark.parametrize("api,mode,name", CASES)
-def test_agrees_with_the_oracle(api, mode, name):
+def test_agrees_with_the_oracle(api, mode, name, record_property):
     params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, STEPS, sparse=SPARSE)
     result = run(api, mode, RULES[name], params, gradients)
-    assert_agree(result, reference(RULES[name], params, gradients))
+    expected = reference(RULES[name], params, gradients)
+    record_property("difference", largest_difference(result, expected))  # for docs/support.md
+    assert_agree(result, expected)
     assert result.iterations == STEPS
 
 
@@ -113,13 +116,15 @@ def test_base_arguments_agree_with_the_oracle(api, mode, name):
 
 @pytest.mark.parametrize("api,mode", DOUBLE)
 @pytest.mark.parametrize("name", ["adam", pytest.param("factored", marks=pytest.mark.wide)])
-def test_float64_agrees_to_1e_12(api, mode, name):
+def test_float64_agrees_to_1e_12(api, mode, name, record_property):
     params = starting_values(SHAPES, dtype="float64")
     gradients = varied_gradients(SHAPES, STEPS, dtype="float64", sparse=SPARSE)
     base = {"clipnorm": 0.7, "weight_decay": 0.1} if name == "adam" else {}
     result = run(api, mode, RULES[name], params, gradients, **base)
     assert all(value.dtype == np.float64 for value in result.params)
-    assert_agree(result, reference(RULES[name], params, gradients, **base), rtol=1e-12, atol=1e-12)
+    expected = reference(RULES[name], params, gradients, **base)
+    record_property("difference", largest_difference(result, expected))
+    assert_agree(result, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("api,mode", DOUBLE)

@@ -77,7 +77,7 @@ def described(parser, env):
 
 
 OWN, OWN_ENVS = read(TOX) if os.path.exists(TOX) else (None, [])
-COPIES = ("-vendored", "-example")
+COPIES = ("-vendored", "-example", "-pages")
 OURS = [env for env in OWN_ENVS if re.match(r"py\d+-(?!none)", env) and not env.endswith(COPIES)]
 
 

@@ -1,6 +1,7 @@
 """State as data: taken from an optimizer, put into another of any API, native or not, and its next steps."""
 
 import contextlib
+import os
 import warnings
 
 import numpy as np
@@ -581,3 +582,36 @@ def test_inside_keras_wrapper_of_tensorflow_1():
         except ValueError:
             return  # Keras 3 does not take it
         assert state.take(outer, made.variables) == state.take(made.optimizer, made.variables)
+
+
+def _peak(reset):
+    """The most memory that this process has had since the last reset, and what it has now, in MB."""
+    with open("/proc/self/status") as status:
+        found = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Vm")}
+    if reset:
+        with open("/proc/self/clear_refs", "w") as clear:
+            clear.write("5")
+    return int(found["VmHWM"]) / 1e3, int(found["VmRSS"]) / 1e3
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="only Linux says it")
+@pytest.mark.parametrize("api", [api for api, mode in MODES if mode == "eager"][-1:])
+def test_200_megabytes_pass_through_little_memory(api, tmp_path):
+    from _modes import make_variable
+
+    values = np.ones(25 * 250000, "float32")  # 25 MB
+    variables = [make_variable(api, values, "v{}".format(i)) for i in range(4)]
+    optimizer = kcompat.optimizer(rules.Adam(0.05), api)
+    optimizer.build(variables)
+    path = str(tmp_path / "s.safetensors")
+    state.take(optimizer, variables[:4], lazy=True).save(path)  # what is made once is made
+    state.put(optimizer, variables, state.load(path))
+    del values
+    _peak(reset=True)
+    _, before = _peak(reset=True)
+    state.take(optimizer, variables, lazy=True).save(path)
+    state.put(optimizer, variables, state.load(path))
+    peak, _ = _peak(reset=True)
+    assert os.path.getsize(path) > 200e6
+    assert peak - before < 80  # MB: one slot as the host and as NumPy has it, and not all of them

@@ -112,6 +112,8 @@ def test_a_lazy_array_is_read_when_it_is_asked_for():
     lazy = LazyArray((2, 3), "float32", read)
     assert (lazy.nbytes, lazy.size, lazy.ndim, reads) == (24, 6, 2, [])
     assert np.array_equal(lazy, np.ones((2, 3))) and len(reads) == 1
+    assert (lazy * 2).sum() == 12 and np.mean(2 + lazy) == 3 and lazy[1, 2] == 1 and len(lazy) == 2
+    assert np.sqrt(lazy).dtype == np.float32 and isinstance(lazy - lazy, np.ndarray)
     assert lazy.map(lambda a: a * 2).dtype == np.float32
     with pytest.raises(kcompat.StateError, match="announced"):
         np.asarray(LazyArray((3, 2), "float32", read))

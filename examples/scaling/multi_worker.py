@@ -4,8 +4,8 @@ On each machine: TF_CONFIG='{"cluster": {"worker": ["host0:port", "host1:port"]}
 "index": 0}}' python multi_worker.py FOLDER [EPOCHS]
 On one machine, to try it: python local_cluster.py --worker 2 multi_worker.py FOLDER
 
-TensorFlow 2.4 to 2.15, and later ones with TF_USE_LEGACY_KERAS=1 and tf_keras. FOLDER is where the machine
-keeps its backups: when the program is started again, it goes on where the last epoch ended.
+TensorFlow 2.4 to 2.15. FOLDER is where the machine keeps its backups: when the program is started again, it
+goes on where the last epoch ended.
 """
 
 import os

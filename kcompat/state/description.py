@@ -23,8 +23,8 @@ LEARNING_RATE_OUTSIDE = "learning_rate_outside"
 _CONVENTIONS = (LEARNING_RATE_OUTSIDE,)
 
 
-class LazyArray:
-    """An array that is read when it is asked for, each time, and not kept.
+class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array that is read when it is asked for, each time, and not kept. NumPy's functions take it for one.
 
     Args:
         shape: its shape.
@@ -62,6 +62,16 @@ class LazyArray:
                 "{}.".format(self.shape, self.dtype, array.shape, array.dtype)
             )
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        arrays = [np.asarray(each) if isinstance(each, LazyArray) else each for each in inputs]
+        return getattr(ufunc, method)(*arrays, **kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.asarray(self)[key]
+
+    def __len__(self) -> int:
+        return len(np.asarray(self))
 
     def map(self, change: Callable[[np.ndarray], Any], dtype: Any = None) -> LazyArray:
         """This array after a change that keeps its shape; its dtype too, unless one is given."""

@@ -6,6 +6,8 @@ until it is told to build or to assign.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -315,8 +317,18 @@ class NativeView(View):
             elif hasattr(value, "get_config"):
                 config[name] = self.adapter._schedule_to_config(value)
             else:
-                config[name] = self.number(value)
+                number = self._number_if_known(value)
+                if number is not None:
+                    config[name] = number
         return config
+
+    def _number_if_known(self, source: Any) -> Optional[float]:
+        """The value of a hyperparameter now, or None where it can't be had (a tensor that must be fed)."""
+        try:
+            return self.number(source)
+        except Exception as error:  # TensorFlow's errors have no base that is here
+            logging.getLogger(__name__).info("A hyperparameter can't be read: %s", error)
+            return None
 
     def number(self, source: Any) -> float:
         """The value of a hyperparameter now: a number, a callable, a variable or a tensor."""
@@ -364,11 +376,13 @@ class TF1View(NativeView):
         return {"m": Slot(found["m"], lambda a: a * -self._rate(a), lambda m: m / -self._rate(m))}
 
     def _rate(self, array: np.ndarray) -> Any:
-        rate = self.number(self.rule._hyper_values["learning_rate"])
-        if rate == 0:
+        rate = self._number_if_known(self.rule._hyper_values["learning_rate"])
+        if not rate:
             raise StateError(
-                "{}: its learning rate is 0. It keeps the learning rate out of its velocity, and kcompat and "
-                "Keras keep it in, so that the one can't be had from the other.".format(self.cls)
+                "{}: its learning rate {}. It keeps the learning rate out of its velocity, and kcompat and "
+                "Keras keep it in, so that the one can't be had from the other.".format(
+                    self.cls, "is 0" if rate == 0 else "can't be read here"
+                )
             )
         return array.dtype.type(rate)
 
@@ -405,8 +419,6 @@ class TF1View(NativeView):
             self.adapter._assign_values([(variable, np.asarray(beta ** (step + 1)))])
 
     def build(self, variables: Sequence[Any]) -> None:
-        import contextlib
-
         with contextlib.ExitStack() as stack:
             if self.adapter._graph() is not None:
                 stack.enter_context(self.adapter._graph().as_default())

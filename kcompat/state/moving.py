@@ -303,9 +303,10 @@ def _rule_class(name: str) -> Optional[type]:
     else:
         return None  # nobody's code is imported because a file names it
     try:
-        return getattr(importlib.import_module(module), path, None)
+        found = getattr(importlib.import_module(module), path, None)
     except ImportError:
         return None
+    return found if isinstance(found, type) else None
 
 
 def _related(one: type, other: type) -> bool:
@@ -486,9 +487,12 @@ def _assign(
     view: View, variables: Sequence[Any], pairs: Mapping[str, int], moves: Sequence[_Move], state: State
 ) -> None:
     view.build(variables)
+    arrays: Dict[str, Dict[str, Any]] = {}
+    for move in moves:
+        arrays.setdefault(move.key, {})[move.slot] = move.array
     for key, i in pairs.items():
         slots = view.slots(variables[i]) or {}
-        given: Dict[str, Any] = {move.slot: move.array for move in moves if move.key == key}
+        given = arrays.get(key, {})
         if not given and slots:  # nothing was taken of it yet, so that it starts afresh
             given = view.initial(variables[i])
         for name, slot in slots.items():

@@ -201,6 +201,7 @@ class Training:
         self._make, self._params = make, params
         self._steps: Dict[Tuple[str, ...], Any] = {}
         self._initialized: Set[str] = set()
+        self._reads: Dict[int, Tuple[Any, Any]] = {}  # with the variable, so that no other gets its id
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Training:
@@ -292,9 +293,12 @@ class Training:
             return np.asarray(to_numpy(variable))
         import tensorflow as tf
 
-        value = tf.convert_to_tensor(variable)
-        value = tf.cast(value, tf.float32) if value.dtype == tf.bfloat16 else value
-        return np.asarray(self.session.run(value))
+        # Made once: each operation more makes the session look at the whole graph again.
+        if id(variable) not in self._reads:
+            value = tf.convert_to_tensor(variable)
+            value = tf.cast(value, tf.float32) if value.dtype == tf.bfloat16 else value
+            self._reads[id(variable)] = variable, value
+        return np.asarray(self.session.run(self._reads[id(variable)][1]))
 
     def assign(self, variable: Any, value: Any) -> None:
         """Assigns a variable, the way its host's users do."""

@@ -16,7 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Seconds that one program may take.
-LIMIT = 240
+LIMIT = 300
 
 
 def free_ports(count):
@@ -102,10 +102,10 @@ def started(commands):
             each.kill()
 
 
-def run(program, *arguments, **environment):
+def run(program, *arguments, limit=LIMIT, **environment):
     """What one program found out."""
     with started([(program, arguments, environment)]) as (process,):
-        return process.result()
+        return process.result(limit)
 
 
 def check(found):

@@ -125,7 +125,7 @@ def test_a_monitored_session(tmp_path, api):
 @pytest.mark.parametrize("api", APIS)
 def test_a_killed_save(tmp_path, api):
     """Whenever it is killed, the newest checkpoint that the folder names can be loaded."""
-    for _ in range(3):
+    for _ in range(2):
         with started([("killed_save.py", [api, tmp_path, "save"], {})]) as (process,):
             before, end = entries(tmp_path), time.time() + 120
             while len(entries(tmp_path) - before) < 4 and process.is_running() and time.time() < end:

@@ -53,7 +53,7 @@ A cell is the number of rules that arrived (bold: of how many). Native AdamW is 
 and in `keras_3`. Native RMSprop is left out where its epsilon is outside of the root, which is another rule
 (`keras_2_11` of 2.10), or where it has no momentum (`get_updates`). The custom rule has no native optimizer.
 
-{} of {} journeys arrived, between {} environments."""
+{} of {} journeys arrived, from {} environments to {}."""
 
 
 def arguments():
@@ -100,17 +100,25 @@ def short(name):
     return name.partition("-")[2] if name.startswith("py") else name
 
 
-def table(journeys, kind, onward):
-    """A table of Markdown: from where in the rows, to where in the columns, how many rules arrived of all."""
+def counted(journeys):
+    """From where to where, as what, how many rules arrived, and of how many."""
     cells = {}
     for target, source, api, start, target_api, end, _, wrong in journeys:
-        if (start, end) == (kind, onward):
-            key = (source, api), (target, target_api)
-            good, total = cells.get(key, (0, 0))
-            cells[key] = good + (not wrong), total + 1
+        key = source, api, start, target, target_api, end
+        good, total = cells.get(key, (0, 0))
+        cells[key] = good + (not wrong), total + 1
+    return [[*key, *counts] for key, counts in cells.items()]
+
+
+def table(journeys, kind, onward):
+    """A table of Markdown: from where in the rows, to where in the columns, how many rules arrived of all."""
+    cells = {
+        ((source, api), (target, target_api)): (good, total)
+        for source, api, start, target, target_api, end, good, total in counted(journeys)
+        if (start, end) == (kind, onward)
+    }
     rows = list(dict.fromkeys(row for row, _ in cells))
     columns = list(dict.fromkeys(column for _, column in cells))
-    columns.sort(key=lambda column: [*dict.fromkeys(c for _, c in cells)].index(column))
     heads = ["{}<br>{}".format(short(name), api) for name, api in columns]
     lines = ["| from \\ to | {} |".format(" | ".join(heads)), "|---" * (len(heads) + 1) + "|"]
     for row in rows:
@@ -122,9 +130,12 @@ def table(journeys, kind, onward):
     return lines
 
 
-def page(names, missing, journeys):
+def page(missing, journeys):
     arrived = sum(not each[-1] for each in journeys)
-    lines = [_PAGE.format(datetime.date.today().isoformat(), arrived, len(journeys), len(names))]
+    starts, ends = ({each[i] for each in journeys} for i in (1, 0))
+    lines = [
+        _PAGE.format(datetime.date.today().isoformat(), arrived, len(journeys), len(starts), len(ends))
+    ]
     for kind, onward, title in TABLES:
         lines += ["", "## " + title, "", *table(journeys, kind, onward)]
     wrong = [each for each in journeys if each[-1]]
@@ -153,9 +164,12 @@ def main():
                 print("{} {}: exit status {}".format(command, name, status), flush=True)
     missing, journeys = collected(names, asked.work)
     with open(os.path.join(DOCS, "travel.json"), "w") as file:
-        json.dump({"date": datetime.date.today().isoformat(), "journeys": journeys, "missing": missing}, file)
+        wrong = [each for each in journeys if each[-1]]
+        written = {"journeys": counted(journeys), "did not arrive": wrong, "not written": missing}
+        json.dump(dict(written, date=datetime.date.today().isoformat()), file)
+        file.write("\n")
     with open(os.path.join(DOCS, "travel.md"), "w") as file:
-        file.write(page(names, missing, journeys))
+        file.write(page(missing, journeys))
     absent = [n for n in names if not os.path.exists(os.path.join(asked.work, "read+{}.json".format(n)))]
     wrong = [each for each in journeys if each[-1]]
     failed = [each for each in missing if each[-1]]

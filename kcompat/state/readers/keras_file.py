@@ -76,8 +76,8 @@ class _Leaf(NamedTuple):
     Attributes:
         place: where it is in the file.
         variables: a name and array for each, and whether it is trained, None where that is not known.
-        turn: the order among others: a number for each level, or (a stem, a count) where only layers of one
-            class are in order.
+        turn: the order among others, for each level (number, "") where it is known, (a stem, count) where it
+            is that of layers of one class only, ("", name) where it is not.
     """
 
     place: str
@@ -121,7 +121,7 @@ def read_weights(h5: H5, asked: Asked, config: Optional[Dict[str, Any]] = None) 
         own_config = described[1] if described and asked.rule is None else None
         if own_config is None and asked.hyper:
             own_config = dict(asked.hyper)
-        found = _of_positions(h5, api, cls, own_config, arrays, leaves, asked, config is not None)
+        found = _of_positions(h5, api, cls, own_config, arrays, leaves, asked)
         found = found._replace(cls=cls, config=_with_rate(dict(own_config or {}), found.config))
     if described:
         found = found._replace(cls=found.cls or described[0], config={**described[1], **found.config})
@@ -247,8 +247,9 @@ def _of_positions(
     arrays: Sequence[Any],
     leaves: Sequence[_Leaf],
     asked: Asked,
-    ordered: bool,
 ) -> Found:
+    ordered = all(_before(one.turn, other.turn) for one, other in zip(leaves, leaves[1:]))
+
     def name_them(shapes: List[Tuple[int, ...]]) -> List[str]:
         if asked.variables is not None:
             return given(h5.path, shapes, asked.variables)
@@ -363,13 +364,14 @@ def _below(
     described = _layers(config)
     container = h5.child(group, "layers")
     if container is not None:
-        for key, layer in _in_order(h5.keys(container), described):
+        for i, (key, layer) in enumerate(_in_order(h5.keys(container), described)):
             below = h5.child(container, key)
             name = _name(h5, below, layer, key)
             where = "{}/{}".format(path, name).lstrip("/")
             stem, number = _stem(key)
             still = frozen or _is_frozen(layer)
-            yield from _below(h5, below, where, (*turn, (stem, number)), layer, stem, still)
+            place: Tuple[Any, ...] = (stem, number) if layer is None else (i, "")
+            yield from _below(h5, below, where, (*turn, place), layer, stem, still)
     inside = [
         key for key in h5.keys(group) if key not in ("layers", *(_NO_LAYERS if not path else ("vars",)))
     ]

@@ -27,9 +27,10 @@ def main(api, folder, what):
     optimizer.build([variable])
     checkpoint = tf.train.Checkpoint(optimizer=optimizer, variable=one.native(variable))
     managed = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    if managed.latest_checkpoint:
+        checkpoint.restore(managed.latest_checkpoint).assert_consumed()
     if what == "load":
         assert managed.latest_checkpoint, os.listdir(folder)
-        checkpoint.restore(managed.latest_checkpoint).assert_consumed()
         done = one.steps_done(optimizer)
         gradients = [[np.ones(1)] for _ in range(done)]
         params, slots = kcompat.testing.reference(rules.SGD(1.0, momentum=0.5), [np.zeros(1)], gradients)
