@@ -9,6 +9,7 @@ TensorFlow's own variables.
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -164,6 +165,12 @@ class Hooked:
     def _source_changed(self, hyper: HyperState) -> None:
         with self._by_host():
             super()._source_changed(hyper)  # type: ignore[misc]
+
+    def _variable_key(self, variable: Any) -> Any:
+        copies = self.__dict__.get("_kc_copies")
+        if copies:
+            variable = copies.get(id(variable), variable)
+        return super()._variable_key(variable)  # type: ignore[misc]
 
     def _check_variable(self, variable: Any, name: str) -> None:
         if tf.as_dtype(variable.dtype).name.endswith("_ref"):
@@ -370,7 +377,12 @@ class Hooked:
     # Several replicas.
 
     def _apply_distributed(
-        self, grads: Sequence[Any], variables: Sequence[Any], aggregate: bool, global_step: Any
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        to_build: Sequence[Any],
+        aggregate: bool,
+        global_step: Any,
     ) -> Any:
         context = tf.distribute.get_replica_context()
         if context is None:
@@ -378,17 +390,22 @@ class Hooked:
                 "{}.apply_gradients() was called in a cross-replica context, where each replica's gradients "
                 "are not known. Call it inside strategy.run(...).".format(type(self).__name__)
             )
+        this: Any = self
+        this._build_missing(to_build)
         pairs, _ = self._as_pairs(grads, variables)
         pairs, prepared = self._apply_in_replica(pairs, aggregate)
         grads, natives = [grad for grad, _ in pairs], [native for _, native in pairs]
-        return context.merge_call(self._update_replicas, args=(grads, natives, prepared, global_step))
+        # What is an argument would become one of all replicas; the first one's function is called.
+        update = functools.partial(self._update_replicas, prepared)
+        return context.merge_call(update, args=(grads, natives, global_step))
 
     def _update_replicas(
-        self, strategy: Any, grads: Sequence[Any], variables: Sequence[Any], prepared: Any, global_step: Any
+        self, prepared: Any, strategy: Any, grads: Sequence[Any], variables: Sequence[Any], global_step: Any
     ) -> Any:
         this: Any = self
 
         def update(variable: Any, grad: Any) -> Any:
+            copies[id(variable)] = current[0]
             written = self._apply_hook(grad, variable, prepared)
             constraint = getattr(variable, "constraint", None)
             if constraint is None:
@@ -397,8 +414,14 @@ class Hooked:
                 return this._write(variable, constraint(variable.read_value()))
 
         writes: List[Any] = []
+        current: List[Any] = []
+        # A device's copy of a variable -> the variable, by which the slots are known.
+        copies: Dict[int, Any] = {}
+        self.__dict__["_kc_copies"] = copies
         for grad, variable in zip(grads, variables):
+            current[:] = [variable]
             writes += strategy.extended.update(variable, update, args=(grad,), group=False)
+        self.__dict__["_kc_copies"] = None
         with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
             counted = [self._step_counter().assign_add(1)]
             if global_step is not None:
