@@ -68,6 +68,8 @@ def section(path: pathlib.Path, folder: str, reasons: Sequence[Mapping[str, Any]
             "" if load is None else "; load of the machine at the start {:.1f}".format(load),
         )
     )
+    if found.get("note"):  # written into the file by hand, where there is something to know of it
+        lines += ["", "Note: {}.".format(found["note"])]
     rows = report.rows(records)
     if len(rows) > 1:
         lines += ["", *table(rows)]

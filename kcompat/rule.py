@@ -641,6 +641,13 @@ class HyperValues:
         children = {key: child.mapped(name, function) for key, child in self._children.items()}
         return HyperValues(self._where, own, children, self._shared)
 
+    def over(self, function: Callable[[Any], Any]) -> HyperValues:
+        """A copy in which every value in the tree, shared ones too, is what the function makes of it."""
+        own = {key: function(value) for key, value in self._own.items()}
+        children = {key: child.over(function) for key, child in self._children.items()}
+        shared = {key: function(value) for key, value in self._shared.items()}
+        return HyperValues(self._where, own, children, shared)
+
     def sharing(self, shared: Mapping[str, Any]) -> HyperValues:
         """A copy, also of those of the rules inside, that finds other shared scalars."""
         children = {key: child.sharing(shared) for key, child in self._children.items()}

@@ -442,6 +442,14 @@ class TestErrors:
         with pytest.raises(kcompat.HyperparameterError, match="constant"):
             optimizer.learning_rate = 0.3
 
+    @pytest.mark.parametrize("api", APIS)
+    def test_there_is_no_rule_to_wrap(self, api):
+        optimizer = written("optimizer_v2", api)(0.1)
+        if not hasattr(optimizer, "_kc_dialect"):
+            pytest.skip("it is the host's own class")
+        with pytest.raises(kcompat.RuleError, match="adopt"):
+            kcompat.addons.Lookahead(optimizer)
+
     def test_gradient_accumulation_is_not_carried_over(self):
         base = hooks.base_class("keras", APIS[0])
         with pytest.raises(kcompat.HookError, match="gradient_accumulation_steps"):

@@ -1,10 +1,23 @@
 """The plan of a step: fused kernels where they compute the rule, which is never wrong without them."""
 
+import inspect
+
 import numpy as np
 import pytest
 from _apis import APIS as ALL
 from _arrays import on_tensorflow
-from _modes import api_modes, assert_agree, make_variable, modes_of, run, starting_values, varied_gradients
+from _modes import (
+    api_modes,
+    as_gradient,
+    assert_agree,
+    make_variable,
+    modes_of,
+    numpy_type,
+    run,
+    starting_values,
+    to_numpy,
+    varied_gradients,
+)
 from _rules import SignMomentum
 from _steps import steps
 
@@ -131,7 +144,8 @@ class Slower(rules.Adam):
 def test_a_rule_of_ones_own_has_no_kernel(api, mode, rule):
     with steps(api, mode, lambda: kcompat.optimizer(rule, api), np.ones(2)) as training:
         training.step()
-        assert training.optimizer.plan()[0].why == "no kernel computes {}".format(type(rule).__name__)
+        why = training.optimizer.plan()[0].why
+        assert why.startswith("no kernel computes {}".format(type(rule).__name__))
 
 
 @first
@@ -142,3 +156,253 @@ def test_narrow_variables_are_left_to_the_rule(api, mode):
         (line,) = training.optimizer.plan()
         assert line.path == "rule"
         assert "narrower" in line.why
+
+
+# What is compiled.
+
+COMPILED = {
+    "adamw": (rules.AdamW(0.05, weight_decay=0.3), {}),
+    "decayed": (rules.SGD(0.05, momentum=0.9), {"weight_decay": 0.3, "clipnorm": 0.7}),
+    "nadam": (rules.Nadam(0.05), {}),
+    "amsgrad": (rules.Adam(0.05, beta_2=0.9, amsgrad=True), {}),
+    "adagrad": (rules.Adagrad(0.05), {}),
+    "lamb": (rules.Lamb(0.05), {"global_clipnorm": 0.7}),
+    "averaged": (rules.Adam(0.05, epsilon=1e-3), {"use_ema": True, "ema_momentum": 0.5}),
+    "accumulated": (rules.Adagrad(0.05), {"gradient_accumulation_steps": 2}),
+    "by_rows": (rules.LazyAdam(0.05), {}),
+}
+MANY = [(3, 2), (6, 3), (), (4,), (2, 2), (3,)]
+at_once = [(api, mode) for api, mode in api_modes(APIS) if mode in ("eager", "function")]
+compiled_here = pytest.mark.parametrize("api,mode", at_once)
+
+
+@pytest.fixture
+def everything_large(monkeypatch):
+    """Every variable counts as large, and is compiled where this release compiles any."""
+    from kcompat.adapters import compiled_tensorflow, tensorflow_base
+
+    monkeypatch.setattr(tensorflow_base, "LARGE", 0)
+    return compiled_tensorflow.why_no_xla()
+
+
+@compiled_here
+@pytest.mark.parametrize("name", sorted(COMPILED))
+@pytest.mark.wide
+def test_large_variables_are_compiled(api, mode, name, everything_large):
+    rule, base = COMPILED[name]
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, 8, sparse={1})
+    result = run(api, mode, rule, params, gradients, **base)
+    assert_agree(result, reference(rule, params, gradients, **base))
+    for line in result.optimizer.plan():
+        if everything_large is None:
+            assert line.path == "XLA"
+            assert line.why.startswith("it is large, and ")
+        else:
+            assert line.path != "XLA"
+
+
+@compiled_here
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+@pytest.mark.wide
+def test_large_variables_of_other_dtypes(api, mode, dtype, everything_large):
+    rule = rules.AdamW(0.05, weight_decay=0.3, epsilon=1e-3)
+    kind = numpy_type(dtype)
+    params = [p.astype(kind) for p in starting_values([(4, 3), (5,)])]
+    gradients = [[g.astype(kind) for g in row] for row in varied_gradients([(4, 3), (5,)], 3)]
+    result = run(api, mode, rule, params, gradients)
+    wide = [p.astype("float64") for p in params], [[g.astype("float64") for g in row] for row in gradients]
+    tolerances = {"float64": (1e-12, 1e-12), "float16": (5e-3, 5e-3), "bfloat16": (5e-2, 5e-2)}
+    rtol, atol = tolerances[dtype]
+    for got, want in zip(result.params, reference(rule, *wide)[0]):
+        np.testing.assert_allclose(got.astype("float64"), want, rtol=rtol, atol=atol)
+
+
+@compiled_here
+@pytest.mark.parametrize("name", ["amsgrad", "adamax", "lion", "adafactor"])
+@pytest.mark.wide
+def test_nan_goes_through_what_is_compiled(api, mode, name, everything_large):
+    """XLA's own maximum, and its largest of all, drop a NaN."""
+    made = {
+        "amsgrad": rules.Adam(0.1, amsgrad=True),
+        "adamax": rules.Adamax(0.1),
+        "lion": rules.Lion(0.1),
+        "adafactor": rules.Adafactor(0.1),
+    }
+    params, gradients = starting_values([(4,)]), varied_gradients([(4,)], 3)
+    gradients[1] = [np.array([np.nan, 1.0, -2.0, 1e30], "float32")]
+    with np.errstate(all="ignore"):
+        expected = reference(made[name], params, gradients, dtype="float32")
+    assert_agree(run(api, mode, made[name], params, gradients), expected)
+
+
+@compiled_here
+def test_a_rate_that_changes_compiles_nothing_again(api, mode, everything_large):
+    def make():
+        return kcompat.optimizer(rules.Lion(0.5), api)
+
+    with steps(api, mode, make, np.zeros((2, 2)), np.zeros(3)) as training:
+        assert training.move() == 0.5
+        compiled = training.optimizer._kc.compiled
+
+        def traces():
+            return [large.traces for large in compiled._large.values()], training.traces
+
+        before = traces()  # up to TensorFlow 2.1, a function is traced twice at its first call
+        for rate in (0.25, 2.0, 1.0):
+            training.optimizer.learning_rate = rate
+            assert training.move() == rate
+        if mode == "function":
+            assert traces() == before
+        else:
+            assert traces()[0] == before[0]
+        assert len(before[0]) == (2 if everything_large is None else 0)
+
+
+@pytest.mark.parametrize("api", [api for api, mode in at_once if mode == "function"])
+def test_large_variables_in_a_compiled_function(api, everything_large):
+    import tensorflow as tf
+
+    if everything_large is not None:
+        pytest.skip(everything_large)
+    params = starting_values([(4, 3)])
+    variable = make_variable(api, params[0], "v")
+    optimizer = kcompat.optimizer(rules.AdamW(0.05, weight_decay=0.3), api)
+    optimizer.build([variable]) if api != "tf1" else optimizer._create_slots([variable])
+    keyword = "jit_compile" if "jit_compile" in inspect.signature(tf.function).parameters else None
+    keyword = keyword or "experimental_compile"
+    gradients = varied_gradients([(4, 3)], 3)
+
+    def train(grad):
+        optimizer.apply_gradients([(grad, variable)])
+
+    step = tf.function(train, **{keyword: True})
+    for row in gradients:
+        step(tf.constant(row[0]))
+    want = reference(rules.AdamW(0.05, weight_decay=0.3), params, gradients)[0]
+    np.testing.assert_allclose(to_numpy(variable), want[0], rtol=1e-5, atol=1e-6)
+
+
+class ByLength(SignMomentum):
+    """Computes with its variable's length, so several of them end to end are another thing."""
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        return super().update(xp, grad * (1 + sum(grad.shape) / 4), param, slots, hyper, step)
+
+
+class OnlyShort(rules.Adagrad):
+    """Fails on a variable that is long, as several end to end are."""
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        assert sum(grad.shape) < 100
+        return super().update(xp, grad, param, slots, hyper, step)
+
+
+STACKED = {
+    "nadam": rules.Nadam(0.05),
+    "amsgrad": rules.Adam(0.05, beta_2=0.9, amsgrad=True),
+    "adagrad": rules.Adagrad(0.05),
+    "by_rows": rules.LazyAdam(0.05),
+    "lamb": rules.Lamb(0.05),
+    "by_length": ByLength(0.05),
+    "only_short": OnlyShort(0.05),
+}
+ALONE = ("lamb", "by_length", "only_short")
+
+
+@first
+@pytest.mark.parametrize("name", sorted(STACKED))
+def test_small_variables_end_to_end(api, mode, name):
+    shapes = [(3, 2), (), (4,), (2, 2), (6,), (1,), (3,)] + [(1, 2)] * 2
+    params, gradients = starting_values(shapes), varied_gradients(shapes, 6, sparse={0})
+    result = run(api, mode, STACKED[name], params, gradients)
+    assert_agree(result, reference(STACKED[name], params, gradients))
+    stacked = [line.why.endswith("on several variables at once") for line in result.optimizer.plan()]
+    assert stacked == [name not in ALONE and shape != () for shape in shapes]
+
+
+eager = pytest.mark.parametrize("api", [api for api, mode in at_once if mode == "eager"])
+
+
+@eager
+@pytest.mark.parametrize("name", sorted(COMPILED))
+@pytest.mark.wide
+def test_eager_steps_on_many_variables_are_traced(api, name):
+    rule, base = COMPILED[name]
+    params, gradients = starting_values(MANY), varied_gradients(MANY, 8, sparse={0, 1})
+    result = run(api, "eager", rule, params, gradients, **base)
+    assert_agree(result, reference(rule, params, gradients, **base))
+
+
+class Count:
+    """A rule's class whose update counts how often it is run in Python."""
+
+    def __new__(cls, rule):
+        class Counting(type(rule)):
+            runs = 0
+
+            def update(self, *args):
+                Counting.runs += 1
+                return super().update(*args)
+
+        return Counting
+
+
+@eager
+def test_traced_once_whatever_the_rate(api):
+    Counting = Count(rules.Lion())
+    optimizer = kcompat.optimizer(Counting(0.5), api)
+    variables = [make_variable(api, np.zeros(2, "float32"), "v{}".format(i)) for i in range(6)]
+    grads = [as_gradient(np.ones(2, "float32"), v) for v in variables]
+
+    def move():
+        before = to_numpy(variables[5])[0]
+        optimizer.apply_gradients(list(zip(grads, variables)))
+        return before - to_numpy(variables[5])[0]
+
+    assert move() == 0.5
+    runs = Counting.runs
+    for rate in (0.25, 2.0, 1.0):
+        optimizer.learning_rate = rate
+        assert move() == rate
+    assert runs == Counting.runs
+    assert int(to_numpy(optimizer.iterations)) == 4
+    # A late variable, and one without a gradient.
+    variables.append(make_variable(api, np.zeros(3, "float32"), "late"))
+    grads.append(as_gradient(np.ones(3, "float32"), variables[-1]))
+    assert move() == 1.0
+    assert to_numpy(variables[-1])[0] == -1.0
+    grads[5] = None
+    with pytest.warns(UserWarning, match="no gradient for"):
+        assert move() == 0.0
+    assert to_numpy(variables[-1])[0] == -2.0
+
+
+@eager
+def test_a_schedule_and_a_function_go_on_in_traced_steps(api):
+    rates = iter([0.5, 0.25, 2.0])
+    for source, want in (
+        (kcompat.schedules.PiecewiseConstantDecay([0, 1], [0.5, 0.25, 2.0]), [0.5, 0.25, 2.0]),
+        (lambda: next(rates), [0.5, 0.25, 2.0]),
+    ):
+        optimizer = kcompat.optimizer(rules.Lion(source), api)
+        variables = [make_variable(api, np.zeros(2, "float32"), "w{}".format(i)) for i in range(6)]
+        grads = [as_gradient(np.ones(2, "float32"), v) for v in variables]
+        moved = []
+        for _ in range(3):
+            before = to_numpy(variables[3])[0]
+            optimizer.apply_gradients(list(zip(grads, variables)))
+            moved.append(before - to_numpy(variables[3])[0])
+        assert moved == want
+
+
+@eager
+def test_a_fixed_number_of_traces(api):
+    """Which variables have a gradient may change at every step."""
+    Counting = Count(rules.Lion())
+    optimizer = kcompat.optimizer(Counting(0.5), api)
+    variables = [make_variable(api, np.zeros(2, "float32"), "v{}".format(i)) for i in range(12)]
+    for left_out in range(12):
+        pairs = [(as_gradient(np.ones(2, "float32"), v), v) for v in variables]
+        optimizer.apply_gradients(pairs[:left_out] + pairs[left_out + 1 :])
+    assert [to_numpy(v)[0] for v in variables] == [-5.5] * 12
+    assert len(optimizer._kc.compiled._functions) <= 8

@@ -383,8 +383,11 @@ def test_hdf5_of_the_first_api(case, tmp_path):
     )
     assert read.config["learning_rate"] == natives.RATE
     if cls == "Nadam":
+        # Keras 2.3 stores it. Before, it follows from the step.
         steps_taken = np.arange(1, natives.STEPS + 1)
         product = np.prod(0.9 * (1 - 0.5 * 0.96 ** (steps_taken * 0.004)))
+        stored = [each for each in optimizer.weights if "m_schedule" in each.name]
+        product = keras.backend.get_value(stored[0]) if stored else product
         np.testing.assert_allclose(np.asarray(read.shared["mu_product"]), product, rtol=1e-6)
 
 
@@ -582,21 +585,21 @@ def test_flipped_bits_in_checkpoints(name, seed, tmp_path_factory):
     assert read is None or not read.diff(intact)
 
 
-@pytest.mark.parametrize(
-    "name", ["tf2.10-adam.h5", "tf2.15-adam.keras", "tf2.22-adam.h5", "keras3-jax-adam.weights.h5"]
-)
+@pytest.mark.parametrize("name", ["tf2.15-adam.keras", "tf2.22-adam.keras"])
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30))
-def test_flipped_bits_in_hdf5(name, seed, tmp_path_factory):
-    """HDF5 has no checksums (a zip file has), so that a flipped number is not told; nothing else happens."""
+def test_flipped_bits_in_zip_files(name, seed, tmp_path_factory):
+    """A zip file has checksums, which are compared before HDF5 sees anything.
+
+    A plain HDF5 file has none: a flipped number is not told, and HDF5's library itself may crash on a flip in
+    what it believes of the file's structure.
+    """
     if needs_h5py(name):
         pytest.skip("there is no h5py here")
     folder = str(tmp_path_factory.mktemp("flipped"))
-    generator = random.Random(seed)
-    flip(copied(name, folder)[0], generator)
+    flip(copied(name, folder)[0], random.Random(seed))
     read = attempt(name, folder)
-    if name.endswith(".keras") and read is not None:
-        assert not read.diff(state.read(os.path.join(DATA, name), weights=True))
+    assert read is None or not read.diff(state.read(os.path.join(DATA, name), weights=True))
 
 
 def flip(path, generator):
@@ -723,7 +726,10 @@ def test_an_order_that_the_file_does_not_tell(tmp_path):
     made.save(path)
     with pytest.raises(StateError, match="does not tell whose they are"):
         state.read(path)
-    compare(state.read(path, variables=variables), natives.slots_of(optimizer, "Adam", variables))
+    read = state.read(path, variables=variables)
+    for variable, momentum in zip(read.variables.values(), optimizer._momentums):
+        np.testing.assert_array_equal(np.asarray(variable.slots["m"]), natives.value_of(momentum))
+    assert len(read.variables) == 4
 
 
 def test_variables_that_do_not_fit(tmp_path):

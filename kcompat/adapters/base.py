@@ -175,6 +175,14 @@ class OptimizerState:
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
         self.kernel_scalars: Optional[Dict[Any, Any]] = None
+        # What is compiled of the step, on a framework where something is: an object of the adapter's.
+        self.compiled: Any = None
+        # Keys of variables that were asked for before: id -> (the variable, its key).
+        self.keys: Dict[int, Tuple[Any, Any]] = {}
+        # The shapes of slots, by rule, namespace and shape of the variable.
+        self.slot_shapes: Dict[Any, Dict[str, Tuple[int, ...]]] = {}
+        # Zeros that stand for parameters where initial slots are made in a graph.
+        self.zeros: Dict[Any, Any] = {}
         # On PyTorch, what takes the last step again.
         self.repeat: Any = None
         self.ready = False

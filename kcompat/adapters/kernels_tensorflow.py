@@ -83,6 +83,14 @@ def assign_part(native: Any, part: Any) -> Any:
     return written if written is not None else part
 
 
+def read_part(native: Any) -> Any:
+    """The value of a variable, to be put together with others: read by one operation where that can be."""
+    raw = getattr(tf, "raw_ops", None)
+    if raw is None or not hasattr(native, "handle"):
+        return native.read_value()
+    return raw.ReadVariableOp(resource=native.handle, dtype=native.dtype.base_dtype)
+
+
 def _rounded(value: Any, dtype: Any) -> Any:
     """A number as it is in a dtype, in float64."""
     if isinstance(value, float):

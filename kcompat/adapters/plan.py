@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Sequence, Tuple
 
 # "plain" runs every rule operation by operation; what is not set, or "auto", takes the fastest path.
 VARIABLE = "KCOMPAT_PLAN"
@@ -30,12 +30,18 @@ class Way(NamedTuple):
         why: the reason in words.
         kernel: what runs in the rule's place, or None.
         chain: the transforms around it, or None if there are none.
+        large: the rule's step compiled for large variables, or None. It goes before a kernel.
+        stacks: whether in a graph the rule may run once for several small variables, laid end to end.
+        plain: whether every operation is to run by itself.
     """
 
     path: str
     why: str
     kernel: Any = None
     chain: Any = None
+    large: Any = None
+    stacks: bool = False
+    plain: bool = False
 
 
 class PlanLine(NamedTuple):
@@ -71,6 +77,11 @@ def no_kernel(rule: str) -> Way:
     return Way("rule", "no kernel computes {}".format(rule))
 
 
-def the_rule(why: Optional[str] = None) -> Way:
-    """The way of a variable whose rule runs operation by operation."""
-    return Way("rule", why or "{}={}".format(VARIABLE, PLAIN))
+def the_rule(why: str) -> Way:
+    """The way of a variable whose rule's own operations run."""
+    return Way("rule", why)
+
+
+def plain_rule() -> Way:
+    """The way of a variable whose rule runs operation by operation, because KCOMPAT_PLAN says so."""
+    return Way("rule", "{}={}".format(VARIABLE, PLAIN), plain=True)

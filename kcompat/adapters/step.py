@@ -18,7 +18,7 @@ from ..errors import GradientError, HyperparameterError, NotBuiltError
 from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
-from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, the_rule
+from .plan import PLAIN, Plan, PlanLine, Way, choice, no_kernel, plain_rule
 from .uninterrupted import Uninterrupted
 
 # Variables narrower than float32 are computed with in float32, and their slots are kept in it: in bfloat16
@@ -431,7 +431,8 @@ class StepAdapter(Adapter):
         if self._runs_at_once():
             # What a rule can't do with a variable must be told before another variable has been written.
             for variable, each, gradient, hyper in todo:
-                if not each.checked and self._way_of(each).kernel is None:
+                way = self._way_of(each)
+                if not each.checked and way.kernel is None and way.large is None:
                     self._new_values(variable, each, gradient, hyper, step)
         writes: List[Any] = []
         # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
@@ -554,8 +555,7 @@ class StepAdapter(Adapter):
     def _way_of(self, known: VariableState) -> Way:
         """How a variable is updated."""
         if known.way is None:
-            plain = choice() == PLAIN
-            known.way = the_rule() if plain else self._find_way(known)
+            known.way = plain_rule() if choice() == PLAIN else self._find_way(known)
         way: Way = known.way
         return way
 
@@ -564,10 +564,10 @@ class StepAdapter(Adapter):
         return no_kernel(type(known.rule).__name__)
 
     def plan(self) -> Plan:
-        """How each variable is updated: by a fused kernel of the framework, or by the rule's operations.
+        """How each variable is updated: by a fused kernel, by XLA, or by the rule's own operations.
 
-        The environment variable KCOMPAT_PLAN=plain, read when an optimizer meets a variable, leaves kernels
-        out.
+        The environment variable KCOMPAT_PLAN=plain, read when an optimizer meets a variable, leaves all but
+        the last out.
 
         Returns:
             One `PlanLine` (variable, shape, dtype, path, why) for each variable that the optimizer has been

@@ -13,27 +13,36 @@ import functools
 import inspect
 import numbers
 import os
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from .. import namespaces
-from ..contract import check_slots, init_reads_param
+from ..contract import check_result, check_slots, init_reads_param
+from ..elementwise import is_elementwise
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
+from ..namespaces.tensorflow import keeping_nan
+from ..rule import hyper_values
 from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
+from .compiled_tensorflow import FEW, LARGE, Compiled, why_no_xla, why_not_fused
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
 from .kernels import Chain, inside
-from .kernels_tensorflow import Kernel, assign_part, kernel_of
+from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part
 from .plan import Way, no_kernel, the_rule
 from .step import Gradient, StepAdapter
 
 v1 = tf.compat.v1
 _is_tensor = getattr(tf, "is_tensor", lambda value: isinstance(value, tf.Tensor))  # none in TensorFlow 1.13
+
+
+_NOTHING = contextlib.ExitStack()  # a context that does nothing; it may be entered again
+_DTYPES = frozenset([tf.float32, tf.float64, tf.float16, tf.bfloat16])
 
 
 class _NoVariableError(GradientError, AttributeError):
@@ -66,6 +75,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     # Variables.
 
     def _variable_key(self, variable: Any) -> Any:
+        found = self._kc.keys.get(id(variable))
+        if found is not None and found[0] is variable:
+            return found[1]
         variable = self._native(variable)
         if hasattr(variable, "_distributed_container"):
             container = variable._distributed_container()
@@ -92,6 +104,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 self._build(variables)
 
     _build = _no_autograph(StepAdapter._build)
+
+    def _build_new(self, new: Mapping[Any, VariableState]) -> None:
+        super()._build_new(new)
+        for key, known in new.items():
+            self._kc.keys[id(known.variable)] = known.variable, key
 
     def _check_variable(self, variable: Any, name: str) -> None:
         if tf.as_dtype(variable.dtype).name.endswith("_ref") and not self.takes_reference_variables:
@@ -169,31 +186,55 @@ class TensorFlowAdapter(DistributedStepAdapter):
             if reads:
                 param = tf.cast(self._initial_param(variable), xp.compute_dtype)
             else:
-                param = tf.zeros(shape, xp.compute_dtype)
+                param = self._zeros(shape, xp.compute_dtype)
             return check_slots(rule, xp, rule.init(xp, xp.wrap(param)))
 
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
-        # Thrown away in a graph: only names and shapes are wanted here.
-        with contextlib.ExitStack() as stack:
-            if not tf.executing_eagerly():
-                stack.enter_context(tf.Graph().as_default())
-                param = tf.zeros(shape, xp.compute_dtype)
-                found = check_slots(rule, xp, rule.init(xp, xp.wrap(param)))
-            else:
-                found = slots()
+        found: Mapping[str, Any] = {}
+        if tf.executing_eagerly():
+            found = slots()
             shapes = {name: tuple(value.shape) for name, value in found.items()}
+        else:
+            shapes = self._slot_shapes(known)
 
         if tf.executing_eagerly() and not self._has_strategy():
             values = {name: xp.unwrap(value) for name, value in found.items()}
             initial: Callable[[str], Any] = values.__getitem__
         else:
+            made: Dict[Any, Mapping[str, Any]] = {}
 
             def initial(name: str) -> Any:
-                return xp.unwrap(slots()[name])
+                if tf.executing_eagerly():
+                    return xp.unwrap(slots()[name])
+                graph = v1.get_default_graph()
+                if (
+                    graph not in made
+                ):  # once for all slots, in a graph that is not to become larger than need be
+                    made[graph] = slots()
+                return xp.unwrap(made[graph][name])
 
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
+        """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
+        xp, rule = known.xp, known.rule
+        key = rule, xp, known.shape
+        if key not in self._kc.slot_shapes:
+            with tf.Graph().as_default():
+                found = check_slots(rule, xp, rule.init(xp, xp.wrap(tf.zeros(known.shape, xp.compute_dtype))))
+                self._kc.slot_shapes[key] = {name: tuple(value.shape) for name, value in found.items()}
+        return self._kc.slot_shapes[key]
+
+    def _zeros(self, shape: Tuple[int, ...], dtype: Any) -> Any:
+        """Zeros in the place of a parameter; in a graph one tensor for all variables of this shape."""
+        if tf.executing_eagerly():
+            return tf.zeros(shape, dtype)
+        key = v1.get_default_graph(), shape, dtype
+        if key not in self._kc.zeros:
+            self._kc.zeros[key] = tf.zeros(shape, dtype)
+        return self._kc.zeros[key]
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
@@ -207,7 +248,65 @@ class TensorFlowAdapter(DistributedStepAdapter):
             for each in known:
                 if each.unset is not None:
                     self._set_slots(each)
+        if tf.executing_eagerly() and self._run_traced(grads, variables, known):
+            return []
         return super()._write_all(grads, variables, known)
+
+    def _run_traced(
+        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+    ) -> bool:
+        """In eager mode, takes a step by one traced function, if many rules run by their own operations.
+
+        Returns:
+            Whether it was taken so.
+        """
+        if self._has_strategy() or not self._is_worth_a_trace(known, grads):
+            return False
+        done, step = self._steps_done()
+        hypers = list(self._kc.hypers.values())
+        values = [step, *[self._hyper_value(hyper, done) for hyper in hypers]]
+        numbers = tf.convert_to_tensor(values, tf.float64)
+        key: List[Any] = []
+        tensors, specs = [numbers], [tf.TensorSpec(numbers.shape, tf.float64)]
+        for each, grad in zip(known, grads):
+            sparse = isinstance(grad, tf.IndexedSlices)
+            parts = [grad.values, grad.indices] if sparse else [grad]
+            shapes = [(None, *each.shape[1:]), (None,)] if sparse else [each.shape]
+            key.append((id(each), *[part.dtype for part in parts]))
+            tensors += parts
+            specs += [tf.TensorSpec(shape, part.dtype) for shape, part in zip(shapes, parts)]
+
+        def body(numbers: Any, *tensors: Any) -> None:
+            rest = iter(tensors)
+            given = [next(rest) if len(k) == 2 else tf.IndexedSlices(next(rest), next(rest)) for k in key]
+            step, *values = tf.unstack(numbers)
+            scalars = {
+                xp: {(id(h.rule), h.name): xp.scalar(v) for h, v in zip(hypers, values)}
+                for xp in {each.xp for each in known}
+            }
+            gradients = [self._gradient(g, k, v) for g, k, v in zip(given, known, variables)]
+            with self._after([check for gradient in gradients for check in gradient.checks]):
+                self._update_all(gradients, known, variables, scalars, step, ordered=False)
+
+        return self._compiled().step(tuple(key), tensors, specs, body)
+
+    def _is_worth_a_trace(self, known: Sequence[VariableState], grads: Sequence[Any]) -> bool:
+        """Whether an eager step has many variables that take more than a kernel or a compiled step."""
+        slow = 0
+        for each, grad in zip(known, grads):
+            way = self._way_of(each)
+            if way.plain:
+                return False
+            by_rows = each.rule.sparse == "rows" and isinstance(grad, tf.IndexedSlices)
+            at_once = way.kernel is not None and way.chain is None and not way.kernel.decays
+            slow += by_rows or not (at_once or way.large is not None)
+        return slow > FEW
+
+    def _compiled(self) -> Compiled:
+        if self._kc.compiled is None:
+            self._kc.compiled = Compiled()
+        compiled: Compiled = self._kc.compiled
+        return compiled
 
     def _set_slots(self, known: VariableState) -> None:
         """Gives slots that start from the parameter their initial values, once that has one."""
@@ -410,6 +509,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
     # The step.
 
     def _as_gradient(self, grad: Any, shape: Tuple[int, ...], name: str) -> Any:
+        if type(grad).__name__ == "EagerTensor" and tf.executing_eagerly():
+            # What nearly every gradient is, told in a tenth of the time that the checks take.
+            if grad.dtype in _DTYPES and grad._shape_tuple() == shape:
+                return grad
         if not isinstance(grad, tf.IndexedSlices):
             grad = _as_tensor(grad, name)
         _check_gradient(grad, shape, name)
@@ -517,9 +620,87 @@ class TensorFlowAdapter(DistributedStepAdapter):
         summed.set_shape((None, *shape[1:]))
         return Gradient(xp.wrap(summed), rows, [*checks, summed])
 
-    # Kernels.
+    # Kernels, and what is compiled.
 
     def _find_way(self, known: VariableState) -> Way:
+        way = self._find_kernel(known)
+        if self._strategy_of(known) is not None:
+            return way
+        kernel = way.kernel
+        passes_once = kernel is not None and not kernel.decays and way.chain is None
+        if int(np.prod(known.shape)) < LARGE or passes_once:
+            return self._find_stack(known, way) if kernel is None else way
+        why = self._why_not_compiled(known)
+        if why is not None:
+            return way if kernel is not None else the_rule("{}, and {}".format(way.why, why))
+        natives = [self._native(each) for each in (known.variable, *known.slots.values())]
+        large = self._compiled().large_step(known.rule, known.xp, list(known.slots), natives)
+        why = "it is large, and {}".format(way.why if kernel is None else "XLA does it all in one pass")
+        return way._replace(path="XLA", why=why, large=large)
+
+    def _why_not_compiled(self, known: VariableState) -> Optional[str]:
+        """Why XLA is not to take a large variable's step, in words, or None."""
+        if self._constraint_of(known.variable) is not None:
+            return "the variable has a constraint"
+        if _in_v1_graph(self._native(known.variable)):
+            return "sessions run no compiled step"
+        why = why_no_xla()
+        if why is not None:
+            return why
+        shapes = {name: self._shape(slot) for name, slot in known.slots.items()}
+        graph = self._traced_rule(known, known.shape, shapes)
+        if graph is None:
+            return "its rule fails"
+        return why_not_fused({operation.type for operation in graph.get_operations()})
+
+    def _traced_rule(
+        self, known: VariableState, shape: Tuple[int, ...], slots: Mapping[str, Tuple[int, ...]]
+    ) -> Any:
+        """A graph, to look at, of a variable's rule, for a variable and slots of these shapes.
+
+        Returns:
+            None if the rule can't be run on them.
+        """
+        xp, rule = known.xp, known.rule
+
+        def given(shape: Tuple[int, ...]) -> Any:
+            return xp.wrap(v1.placeholder(xp.compute_dtype, shape))
+
+        def scalar() -> Any:
+            return xp.scalar(v1.placeholder(tf.float64, ()))
+
+        graph = tf.Graph()
+        with graph.as_default(), keeping_nan():
+            scalars = {(id(hyper.rule), hyper.name): scalar() for hyper in self._kc.hypers.values()}
+            hyper = hyper_values(rule, scalars, xp, {name: given(()) for name in self._kc.shared})
+            before = {name: given(shape) for name, shape in slots.items()}
+            try:
+                rule.update(xp, given(shape), given(shape), MappingProxyType(before), hyper, scalar())
+            except Exception:  # whatever a rule raises; where it fails on its own variable, the step says so
+                return None
+        return graph
+
+    def _find_stack(self, known: VariableState, way: Way) -> Way:
+        """The way of a small variable: its rule, on several of them end to end where that is the same."""
+        native = self._native(known.variable)
+        if (
+            not known.shape
+            or known.xp.compute_dtype != native.dtype.base_dtype
+            or self._constraint_of(known.variable) is not None
+            or any(self._shape(slot) != known.shape for slot in known.slots.values())
+        ):
+            return way
+        stacks, xp = self._compiled().stacks, known.xp
+        key = known.rule, xp
+        if key not in stacks:
+            dtype = xp.compute_dtype.name
+            stacks[key] = is_elementwise(known.rule, known.slots, self._kc.shared, dtype)
+        if not stacks[key]:
+            return way
+        return way._replace(why=way.why + "; in a graph, on several variables at once", stacks=True)
+
+    def _find_kernel(self, known: VariableState) -> Way:
+        """How a variable would be updated if it were small."""
         rule = inside(known.rule)
         kernel = kernel_of(rule)
         if kernel is None:
@@ -563,11 +744,62 @@ class TensorFlowAdapter(DistributedStepAdapter):
         with self._with_kernels():
             return super()._update_alone(grad, variable)
 
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        if tf.executing_eagerly() or self._kc.kernel_scalars is None:
+            return super()._update_each(todo, step, ordered)
+        stacks: Dict[Any, List[Tuple[Any, VariableState, Gradient, Any]]] = {}
+        for each in todo:
+            _, known, gradient, hyper = each
+            stacked = self._way_of(known).stacks and gradient.rows is None
+            key = (id(hyper), known.shape[1:]) if stacked else id(known)
+            stacks.setdefault(key, []).append(each)
+        writes: List[Any] = []
+        for stack in stacks.values():
+            if len(stack) < FEW:
+                writes += super()._update_each(stack, step, ordered)
+            else:
+                writes += self._update_stack(stack, step, ordered)
+        return writes
+
+    def _update_stack(
+        self, stack: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        """Runs a rule once on several variables, end to end along their first axis, and writes."""
+        _, first, _, hyper = stack[0]
+        xp, rule = first.xp, first.rule
+        targets = [[variable for variable, _, _, _ in stack]]
+        targets += [[known.slots[name] for _, known, _, _ in stack] for name in first.slots]
+
+        def stacked(arrays: Sequence[Any]) -> Any:
+            return xp.wrap(tf.concat(arrays, 0))
+
+        grad = stacked([xp.unwrap(gradient.array) for _, _, gradient, _ in stack])
+        param, *slots = [stacked([read_part(self._native(each)) for each in group]) for group in targets]
+        before = dict(zip(first.slots, slots))
+        result = rule.update(xp, grad, param, MappingProxyType(before), hyper, xp.scalar(step))
+        new_param, new = check_result(rule, xp, param, before, result)
+        lengths = [known.shape[0] for _, known, _, _ in stack]
+        parts = [
+            tf.split(xp.unwrap(array), lengths) for array in (new_param, *[new[name] for name in first.slots])
+        ]
+        with self._after([part[0] for part in parts] if ordered else ()):
+            return [
+                self._write(target, value)
+                for group, values in zip(targets, parts)
+                for target, value in zip(group, values)
+            ]
+
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool
     ) -> List[Any]:
         if gradient.rows is None and self._kc.kernel_scalars is not None:
-            kernel = self._way_of(known).kernel
+            kernel, large = self._way_of(known).kernel, self._way_of(known).large
+            if large is not None:
+                natives = [self._native(each) for each in (variable, *known.slots.values())]
+                large(natives, known.xp.unwrap(gradient.array), hyper, known.xp.scalar(step))
+                return []
             if kernel is not None:
                 done = self._run_kernel(kernel, variable, known, gradient.array, hyper, step, ordered)
                 if done is not None:
@@ -609,16 +841,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if param is not None:
             writes.append(self._write(variable, xp.unwrap(param)))
             del param
-        with self._after(writes if ordered else ()):
-            arguments = {name: self._native(known.slots[slot]) for name, slot in kernel.slots.items()}
-            arguments["var"] = self._native(variable)
-            if hasattr(arguments["var"], "handle"):
-                operation = kernel.resource
-                arguments = {name: native.handle for name, native in arguments.items()}
-            else:
-                operation = kernel.reference
-                arguments = {name: native._ref() for name, native in arguments.items()}
-            arguments[kernel.gradient] = xp.unwrap(grad)
+        arguments = {name: self._native(known.slots[slot]) for name, slot in kernel.slots.items()}
+        arguments["var"] = self._native(variable)
+        if hasattr(arguments["var"], "handle"):
+            operation = kernel.resource
+            arguments = {name: native.handle for name, native in arguments.items()}
+        else:
+            operation = kernel.reference
+            arguments = {name: native._ref() for name, native in arguments.items()}
+        arguments[kernel.gradient] = xp.unwrap(grad)
+        # Nothing needs a barrier where nothing was written.
+        with self._after(writes) if ordered and writes else _NOTHING:
             writes.append(operation(**arguments, **scalars, **kernel.attributes))
         return writes
 

@@ -209,7 +209,8 @@ def plot_scaling(path: str, records: Sequence[Mapping[str, Any]], title: str) ->
         axes.set_xlabel("variables of 100 elements" if kind == "variables" else "elements of one variable")
         axes.set_ylabel("milliseconds")
         axes.grid(alpha=0.25)
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -93,13 +93,17 @@ def _chosen(args: argparse.Namespace) -> List[Any]:
     Raises:
         ValueError: an option names something that is not there.
     """
-    from ..benchmarking.cells import OPTIMIZERS, SIZES, WAYS, Job, jobs_of, scaling_jobs, ways_of
+    from ..benchmarking.cells import ADDONS, OPTIMIZERS, SIZES, WAYS, Job, jobs_of, scaling_jobs, ways_of
+    from ..environment import APIS
 
-    apis, backend, eager, rivals = _found()
-    _check("--api", args.api, apis)
+    # Names first: it takes seconds to find out what is installed.
+    _check("--api", args.api, APIS)
     _check("--cell", [cell.partition(":")[0] for cell in args.cell or ()], WAYS)
     sizes = [cell.partition(":")[2] for cell in args.cell or () if ":" in cell]
     _check("--cell: no size", sizes, SIZES)
+    _check("--optimizer", args.optimizer, [*OPTIMIZERS, *ADDONS])
+    apis, backend, eager, rivals = _found()
+    _check("--api", args.api, apis)
     jobs: List[Job] = [Job(apis[0], backend, "import", "tiny", "Adam", "")]
     for api in args.api or apis:
         jobs += jobs_of(api, backend if api == "keras_3" else "tensorflow", eager, args.quick, rivals)
@@ -112,8 +116,6 @@ def _chosen(args: argparse.Namespace) -> List[Any]:
                 jobs += [wanted._replace(way=way, size=size, optimizer=name) for name in chosen]
         if any(cell == "scaling" for cell in args.cell or ()) or not (args.quick or args.cell):
             jobs += scaling_jobs(api, backend, eager)
-    names = sorted({job.optimizer for job in jobs} | set(OPTIMIZERS))
-    _check("--optimizer", args.optimizer, names)
     cells = [cell.partition(":") for cell in args.cell or ()]
     chosen_jobs = [
         job

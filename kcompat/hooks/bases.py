@@ -74,7 +74,12 @@ def is_home(dialect: str, api: str, host: type) -> bool:
 
 
 def check_backend(api: str) -> None:
-    """Raises HookError where TensorFlow's operations, which hooks are written in, mean nothing."""
+    """Raises HookError where hooks can't be called: where TensorFlow's operations mean nothing, say."""
+    if api == "get_updates":
+        raise HookError(
+            "The API get_updates has no base class for other generations' hooks: its models build a graph in "
+            'which the variables that hooks make would not be initialized. Take api="tf1" or "optimizer_v2".'
+        )
     backend = detect().keras_backend if api == "keras_3" else None
     if backend not in (None, "tensorflow"):
         raise HookError(

@@ -19,7 +19,7 @@ from ..adapters.base import HyperState
 from ..adapters.saving import SavedState, SavedVariable
 from ..adapters.step import Overwritten
 from ..adapters.tensorflow_base import _is_variable, _no_autograph, _operation, v1
-from ..errors import GradientError, HyperparameterError
+from ..errors import GradientError, HyperparameterError, RuleError
 from ..rule import Hyper, UpdateRule
 
 _ANY_NUMBER = Hyper(0.0)
@@ -413,6 +413,15 @@ class Hooked:
         """The host's part of the configuration; raises where the host would write one and lose the state."""
         config: Dict[str, Any] = super().get_config()  # type: ignore[misc]
         return {"name": config["name"]}
+
+    def _current_rule(self, rule: Any = None) -> Any:
+        # What asks is a wrapper of update rules, or another API that would train with the same rule.
+        raise RuleError(
+            "{} is written against an API's hooks, and has no update rule that could be wrapped or run "
+            "elsewhere. Adopt a wrapper that is written against the same hooks: {}.adopt(Wrapper).".format(
+                type(self).__name__, __package__
+            )
+        )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         this: Any = self

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any, Callable, List, Tuple
+import threading
+from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -98,6 +100,23 @@ def _broadcast(*raws: Any) -> List[Any]:
     return [tf.broadcast_to(raw, target) for raw in raws]
 
 
+class _Careful(threading.local):
+    on = False
+
+
+_careful = _Careful()
+
+
+@contextlib.contextmanager
+def keeping_nan() -> Iterator[None]:
+    """What is traced inside keeps NaN whoever runs it: XLA makes numbers of it where TensorFlow does not."""
+    before, _careful.on = _careful.on, True
+    try:
+        yield
+    finally:
+        _careful.on = before
+
+
 def _keeps_nan(function: Callable[[Any], Any]) -> bool:
     """Whether a host's function of NaN is NaN; up to TensorFlow 2.3 some make a number of it."""
     if not tf.executing_eagerly():
@@ -112,13 +131,12 @@ def _is_nan(x: Any) -> Any:
 
 def _extreme(raw_name: str, path: str) -> Callable[[Any, Any], Any]:
     host = _binary(raw_name, path)
-    if _keeps_nan(lambda nans: host(tf.ones_like(nans), nans)):
-        return host
+    keeps = _keeps_nan(lambda nans: host(tf.ones_like(nans), nans))
 
     def call(x: Any, y: Any) -> Any:
         found = host(x, y)
         # The first operand's NaN is kept.
-        if not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
+        if (keeps and not _careful.on) or not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
             return found
         return _where(_is_nan(y), y, found)
 
@@ -127,13 +145,12 @@ def _extreme(raw_name: str, path: str) -> Callable[[Any, Any], Any]:
 
 def _extreme_of_all(raw_name: str, public: Callable[..., Any]) -> Callable[..., Any]:
     host = _reduction(raw_name, public)
-    if _keeps_nan(lambda nans: tf.stack([host(tf.concat([nans, tf.ones([9])], 0), (0,), False)])):
-        return host
+    keeps = _keeps_nan(lambda nans: tf.stack([host(tf.concat([nans, tf.ones([9])], 0), (0,), False)]))
     any_of = _reduction("Any", tf.reduce_any)
 
     def call(raw: Any, axes: Tuple[int, ...], keepdims: bool) -> Any:
         found = host(raw, axes, keepdims)
-        if not raw.dtype.is_floating:
+        if (keeps and not _careful.on) or not raw.dtype.is_floating:
             return found
         nan = tf.constant(math.nan, raw.dtype)
         return _where(any_of(_is_nan(raw), axes, keepdims), nan, found)
@@ -143,10 +160,11 @@ def _extreme_of_all(raw_name: str, public: Callable[..., Any]) -> Callable[..., 
 
 def _sign() -> Callable[[Any], Any]:
     host = _unary("Sign", "sign")
-    if _keeps_nan(host):
-        return host
+    keeps = _keeps_nan(host)
 
     def call(x: Any) -> Any:
+        if keeps and not _careful.on:
+            return host(x)
         return _where(_is_nan(x), x, host(x)) if x.dtype.is_floating else host(x)
 
     return call

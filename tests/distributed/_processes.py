@@ -16,7 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Seconds that one program may take.
-LIMIT = 240
+LIMIT = 300
 
 
 def free_ports(count):

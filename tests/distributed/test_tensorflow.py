@@ -103,7 +103,8 @@ def test_several_workers(api, count):
 
 @eager
 @pytest.mark.skipif(not has(WORKERS), reason="this release has no " + WORKERS)
-@pytest.mark.parametrize("api", [api for api in APIS if fits(api)])
+# Keras 3's fit fails there by itself: it makes tensors of values of several replicas (seen in 3.16).
+@pytest.mark.parametrize("api", [api for api in APIS if fits(api) and api != "keras_3"])
 def test_several_workers_fit(api):
     how = "tensorflow_strategies.py", ["workers", api, "fit", "adam", "lazy"]
     with started(cluster(*how, worker=2)) as processes:

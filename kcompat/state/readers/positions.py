@@ -130,7 +130,7 @@ def split(
 
 
 def _products(cls: str, rest: List[Any]) -> List[Tuple[Any, List[Any]]]:
-    """Where Nadam's product can be: before the slots up to Keras 3.6 or so, behind them later, or nowhere."""
+    """Where Nadam's product can be: before the slots in Keras 3.0, behind them in newer ones, or nowhere."""
     if cls != "Nadam":
         return [(None, rest)]
     if len(rest) % 2 == 0:

@@ -210,7 +210,7 @@ def in_processes(how, api, mode):
         each.start()
     try:
         for _ in processes:
-            expected(queue.get(timeout=150), 3)
+            expected(queue.get(timeout=200), 3)
     finally:
         for each in processes:
             each.join(10)
