@@ -19,7 +19,7 @@ from kcompat.benchmarking import report  # noqa: E402
 
 HEAD = """# Speed
 
-Made by `python benchmarks/make_page.py` from the results in [bench](bench); do not edit.
+Made by `python benchmarks/make_page.py` from the results in `docs/bench`; do not edit.
 
 Each number is the time of a step of kcompat's optimizer, as a part of the time of the one that it is
 compared with: below 1 is faster. Both take turns in one process, in rounds whose order is shuffled, kept to
