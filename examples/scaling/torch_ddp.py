@@ -19,9 +19,8 @@ from kcompat.optimizers import AdamW
 BATCH = 64
 
 
-def main():
+def train():
     """Trains, and looks whether the processes have the same parameters."""
-    torch.distributed.init_process_group("gloo")
     rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
@@ -38,14 +37,21 @@ def main():
         loss = torch.nn.functional.mse_loss(parallel(torch.tensor(x[part])), torch.tensor(y[part]))
         loss.backward()
         optimizer.apply([parameter.grad for parameter in parameters], parameters)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     for parameter in parameters:
         first = parameter.detach().clone()
         torch.distributed.broadcast(first, 0)
         assert torch.equal(first, parameter)
     print("process {} of {}: {:.4f} -> {:.4f}".format(rank, count, losses[0], losses[-1]))
-    torch.distributed.destroy_process_group()
     assert losses[-1] < losses[0]
+
+
+def main():
+    """Trains in a group of processes, which is closed when nothing uses it any more."""
+    torch.distributed.init_process_group("gloo")
+    train()
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
