@@ -44,10 +44,10 @@ _PAGE = """# State on its journey
 
 Made on {} by `tests/travel/drive.py`, which `tox run -e travel` runs. Each environment trains Adam, AdamW,
 SGD with momentum, RMSprop and a rule of nobody's for 4 steps and saves its state. Each then goes on from what
-every other saved, for 4 steps more, and is compared with the end of a run without a break, in NumPy and float64: rtol 1e-5, atol 1e-6. The
-variables are an embedding with sparse gradients, a dense layer, one that joins in after 2 steps, one that is
-frozen and, where kcompat is on both sides, one in float16 (its slots are compared) and a moving average of
-each.
+every other saved, for 4 steps more, and is compared with the end of a run without a break, in NumPy and
+float64: rtol 1e-5, atol 1e-6. The variables are an embedding with sparse gradients, a dense layer, one that
+joins in after 2 steps, one that is frozen and, where kcompat is on both sides, one in float16 (its slots are
+compared) and a moving average of each.
 
 A cell is the number of rules that arrived (bold: of how many). Native AdamW is in `keras_2_11` from 2.11 on
 and in `keras_3`. Native RMSprop is left out where its epsilon is outside of the root, which is another rule
