@@ -103,7 +103,15 @@ class DistributedStepAdapter(StepAdapter):
             return self._step_of_replicas(strategy, grads, known, aggregate, global_step)
 
         # Of the functions that the replicas give, the first one's is called, with the gradients of all.
-        return tf.distribute.get_replica_context().merge_call(step, args=(list(grads),))
+        shaped = [self._with_shape(grad, variable) for grad, variable in zip(grads, variables)]
+        return tf.distribute.get_replica_context().merge_call(step, args=(shaped,))
+
+    def _with_shape(self, grad: Any, variable: Any) -> Any:
+        """A gradient; a sparse one with its dense shape, which TensorFlow 2.4 copies even if there is none."""
+        if not isinstance(grad, tf.IndexedSlices) or grad.dense_shape is not None:
+            return grad
+        shape = tf.constant(self._shape(variable), grad.indices.dtype)
+        return tf.IndexedSlices(grad.values, grad.indices, shape)
 
     def _step_of_replicas(
         self,
