@@ -107,7 +107,7 @@ class DistributedStepAdapter(StepAdapter):
         return tf.distribute.get_replica_context().merge_call(step, args=(shaped,))
 
     def _with_shape(self, grad: Any, variable: Any) -> Any:
-        """A gradient; a sparse one with its dense shape, which TensorFlow 2.4 copies even if there is none."""
+        """A gradient; a sparse one with its dense shape: TensorFlow 2.4 copies that even if there is none."""
         if not isinstance(grad, tf.IndexedSlices) or grad.dense_shape is not None:
             return grad
         shape = tf.constant(self._shape(variable), grad.indices.dtype)
