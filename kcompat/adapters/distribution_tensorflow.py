@@ -127,14 +127,16 @@ class DistributedStepAdapter(StepAdapter):
             pairs = list(zip(grads, natives))
             grads = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
         copies = self._copies(strategy, grads, natives, known)
+        checks: List[Any] = []
         with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
             if not _mirrors(strategy):
-                writes = self._write_all(*copies[0])
+                writes = self._write_all(*copies[0], checks)
             else:
-                writes = self._write_on_devices(strategy, natives[0], copies)
+                writes = self._write_on_devices(strategy, natives[0], copies, checks)
             for each, first in zip(known, copies[0].known):
                 each.checked = first.checked
-            return self._count(writes, global_step, self._must_order())
+            with self._after(checks):
+                return self._count(writes, global_step, self._must_order())
 
     def _copies(
         self, strategy: Any, grads: Sequence[Any], natives: Sequence[Any], known: Sequence[VariableState]
@@ -165,14 +167,16 @@ class DistributedStepAdapter(StepAdapter):
             made.append(here)
         return made
 
-    def _write_on_devices(self, strategy: Any, anchor: Any, copies: Sequence[_Copies]) -> List[Any]:
+    def _write_on_devices(
+        self, strategy: Any, anchor: Any, copies: Sequence[_Copies], checks: List[Any]
+    ) -> List[Any]:
         """The step on every device, in the order in which the strategy updates a variable's copies."""
         remaining = iter(copies)
 
         def update(_: Any) -> Any:
             # The context is that of one device: what else is read and written here, such as the learning
             # rate, is its copy.
-            writes = self._write_all(*next(remaining))
+            writes = self._write_all(*next(remaining), checks)
             return tf.zeros(()) if tf.executing_eagerly() else self._together(writes)
 
         return list(strategy.extended.update(anchor, update, group=False))

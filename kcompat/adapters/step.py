@@ -392,20 +392,33 @@ class StepAdapter(Adapter):
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         """One step with gradients from `_checked_pairs`. Returns the operation to run in a graph, if any."""
         known = [self._state_of(variable) for variable in variables]
+        checks: List[Any] = []
         with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
-            writes = self._write_all(grads, variables, known)
-            return self._count(writes, global_step, self._must_order())
+            writes = self._write_all(grads, variables, known, checks)
+            with self._after(checks):
+                return self._count(writes, global_step, self._must_order())
 
     def _write_all(
-        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        known: Sequence[VariableState],
+        checks: List[Any],
     ) -> List[Any]:
-        """Updates variables and slots, without counting the step. Returns the operations that write."""
+        """Updates variables and slots, without counting the step. Returns the operations that write.
+
+        Args:
+            grads, variables, known: one entry a variable.
+            checks: the operations that fail where a gradient does not fit are added to it: a step that they
+                stop is not to be counted.
+        """
         ordered = self._must_order()
         with self._after(grads if ordered else ()):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
-            with self._after([check for gradient in gradients for check in gradient.checks]):
+            checks += [check for gradient in gradients for check in gradient.checks]
+            with self._after(checks):
                 return self._update_all(gradients, known, variables, scalars, step, ordered)
 
     def _update_all(

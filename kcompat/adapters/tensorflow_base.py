@@ -242,7 +242,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         return not hasattr(native, "handle") or bool(v1.is_variable_initialized(native).numpy())
 
     def _write_all(
-        self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        known: Sequence[VariableState],
+        checks: List[Any],
     ) -> List[Any]:
         if self._kc.unset:
             for each in known:
@@ -250,7 +254,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
                     self._set_slots(each)
         if tf.executing_eagerly() and self._run_traced(grads, variables, known):
             return []
-        return super()._write_all(grads, variables, known)
+        return super()._write_all(grads, variables, known, checks)
 
     def _run_traced(
         self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
