@@ -71,6 +71,8 @@ def _register(made: Any) -> None:
     objects.pop(name, None)
     if hasattr(utils, "get_registered_name"):
         utils.register_keras_serializable(_PACKAGE, made.__name__)(made)
-    else:  # up to TensorFlow 2.1 the class's own name is saved
+    elif not hasattr(host_schedules(), made.__name__):
+        # Up to TensorFlow 2.1 the class's own name is saved. Where Keras has it, what is saved is loaded as
+        # Keras' own, which is the same schedule; ours must not take its place.
         objects[made.__name__] = made
 
