@@ -245,7 +245,8 @@ def test_a_rate_that_changes_compiles_nothing_again(api, mode, everything_large)
         compiled = training.optimizer._kc.compiled
 
         def traces():
-            return [large.traces for large in compiled._large.values()], training.traces
+            large = [] if compiled is None else compiled._large.values()  # where XLA is not
+            return [each.traces for each in large], training.traces
 
         before = traces()  # up to TensorFlow 2.1, a function is traced twice at its first call
         for rate in (0.25, 2.0, 1.0):
