@@ -268,22 +268,24 @@ def test_legacy_is_optimizer_v2():
             optimizers.legacy.Adam  # noqa: B018
 
 
+def _of_addons(name):
+    """A module of `kcompat.addons`, by an import of it; in a vendored copy it has the copy's name."""
+    return importlib.import_module("{}.{}".format(addons.__name__, name))
+
+
 @here
 def test_modules_of_addons():
-    from kcompat.addons.discriminative_layer_training import MultiOptimizer
-    from kcompat.addons.optimizers import LAMB
-
-    from kcompat.addons import lamb, weight_decay_optimizers
-
+    lamb = _of_addons("lamb")
+    LAMB = _of_addons("optimizers").LAMB
     assert lamb.LAMB is LAMB is addons.optimizers.LAMB is addons.LAMB
-    assert MultiOptimizer is addons.MultiOptimizer
-    assert weight_decay_optimizers.SGDW is addons.SGDW
+    assert _of_addons("discriminative_layer_training").MultiOptimizer is addons.MultiOptimizer
+    assert _of_addons("weight_decay_optimizers").SGDW is addons.SGDW
     assert isinstance(LAMB(), addons.KerasLegacyOptimizer)
     assert set(addons.NAMES) <= set(dir(addons))
     with pytest.raises(AttributeError, match="it has LAMB"):
         lamb.AdamW  # noqa: B018
     with pytest.raises(ImportError):
-        importlib.import_module("kcompat.addons.nothing")
+        _of_addons("nothing")
 
 
 @here
@@ -313,8 +315,7 @@ def test_decay_in_front_of_a_native_class():
 
 @by_keras
 def test_fit_bn_gives_the_means_and_variances_of_the_data():
-    from kcompat.addons.utils import fit_bn
-
+    fit_bn = _of_addons("utils").fit_bn
     keras = keras_here()
     norm = keras.layers.BatchNormalization(input_shape=(3,))
     model = keras.Sequential([norm, keras.layers.Dense(1)])
@@ -342,7 +343,9 @@ def test_fit_bn_gives_the_means_and_variances_of_the_data():
 
 @here
 def test_helpers_of_addons():
-    from kcompat.addons.utils import get_variable_name, is_variable_matched_by_regexes
+    utils = _of_addons("utils")
+    get_variable_name = utils.get_variable_name
+    is_variable_matched_by_regexes = utils.is_variable_matched_by_regexes
 
     class Named:
         name = "dense/kernel:0"
