@@ -39,12 +39,14 @@ FIRST_MODE = {"test_bad_input.py", "test_behaviour.py"}
 # What these files test in NumPy alone, on no API, is left to the environments that have none.
 ALONE = {
     "test_kit.py",
+    "test_packaging.py",
     "test_plugin.py",
     "test_rules_addons.py",
     "test_rules_keras.py",
     "test_rules_papers.py",
     "test_schedules.py",
     "test_transforms_more.py",
+    "test_vendoring.py",
 }
 
 
@@ -52,6 +54,7 @@ def pytest_configure(config):
     """Make the markers known."""
     config.addinivalue_line("markers", "wide: left out where {}=core".format(TIER))
     config.addinivalue_line("markers", "catalogue: run only where {}=catalogue".format(TIER))
+    config.addinivalue_line("markers", "everywhere: run with and without a framework")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -103,7 +106,7 @@ def _is_alone(item):
     """Whether a test of the files in ALONE runs on no API."""
     parameters = getattr(item, "callspec", None)
     on_an_api = parameters is not None and any(name in ("api", "apis") for name in parameters.params)
-    return _file(item) in ALONE and not on_an_api
+    return _file(item) in ALONE and not on_an_api and not item.get_closest_marker("everywhere")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -458,6 +458,7 @@ def test_a_rule_of_one_copy_is_no_rule_of_another(libraries):
         assert package.errors.KcompatError is not kcompat.KcompatError
 
 
+@pytest.mark.everywhere
 def test_where_the_tests_run_against_a_copy_there_is_no_other():
     assert kcompat.__name__ == _package.NAME
     assert sys.modules["kcompat"] is sys.modules[_package.NAME]
