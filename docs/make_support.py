@@ -34,8 +34,8 @@ FEATURES = {
 HEAD = """# Support
 
 Written by `python docs/make_support.py .tox/results` on {date}, from the results of a run of the tests; do
-not edit. The tests ran on a CPU, on Linux. `tox list` names all environments; those that are not here were not
-in that run.
+not edit. The tests ran on a CPU, on Linux. `tox list` names all environments; those that are not here were
+not in that run.
 
 A cell is the number of tests that passed; "–" means that there is nothing to test: the release does not
 have that API, or the wide suites are left to a neighbouring release. A failure would be written as one.
