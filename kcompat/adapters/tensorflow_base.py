@@ -75,7 +75,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     # Variables.
 
     def _variable_key(self, variable: Any) -> Any:
-        found = self._kc.keys.get(id(variable))
+        # An adapter that `kcompat.state` looks at a native optimizer through is not constructed.
+        state = self.__dict__.get("_kc")
+        found = None if state is None else state.keys.get(id(variable))
         if found is not None and found[0] is variable:
             return found[1]
         variable = self._native(variable)

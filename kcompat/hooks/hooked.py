@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -24,6 +25,11 @@ from ..errors import GradientError, HyperparameterError, RuleError
 from ..rule import Hyper, UpdateRule
 
 _ANY_NUMBER = Hyper(0.0)
+
+# TensorFlow 1.13 has it under a private name only.
+_traced: Any = getattr(tf, "function", None)
+if _traced is None:
+    _traced = importlib.import_module("tensorflow.python.eager.function").defun
 
 # id of a TensorFlow variable -> Keras 3's variable around it, by which it has a full name.
 _owners: Any = weakref.WeakValueDictionary()
@@ -345,7 +351,7 @@ class Hooked:
             with tf.control_dependencies(self._stepped(again)):
                 return tf.constant(0)
 
-        return [tf.function(step, autograph=False)(*flat)]
+        return [_traced(step, autograph=False)(*flat)]
 
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]
