@@ -157,7 +157,9 @@ def test_native_optimizers_take_the_schedules_and_keras_saves_them():
             moves = [training.move() for _ in range(3)]
         assert moves == pytest.approx([schedule(step) for step in range(3)])
         again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
-        assert again == schedule
+        # Up to TensorFlow 2.1 one that Keras has comes back as Keras' own.
+        assert type(again).__name__ == type(schedule).__name__
+        assert again.get_config() == schedule.get_config()
 
 
 def by_path():

@@ -11,6 +11,12 @@ from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
+_PACKAGE = __name__.rpartition(".testing.")[0] + "."
+
+# What was traced of rules that others wrote. A wrong rule may keep a tensor of it somewhere, and TensorFlow
+# 2.11 crashes, instead of raising, when that is used after the function is gone.
+_kept: List[Any] = []
+
 
 def backend(api: str) -> str:
     """The array library that an API's variables are made of here: "tensorflow", "jax" or "torch"."""
@@ -218,6 +224,10 @@ class Training:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
+        optimizer: Any = getattr(self, "optimizer", None)
+        compiled = getattr(getattr(optimizer, "_kc", None), "compiled", None)
+        if compiled is not None and not type(optimizer.rule).__module__.startswith(_PACKAGE):
+            _kept.append(compiled)
 
     def step(self, row: Sequence[Any]) -> None:
         """One step with a list of gradients as `kcompat.testing.reference` takes them."""
