@@ -216,7 +216,7 @@ class Hooked:
         else:  # the host's own constructor
             setter = next(
                 vars(cls)["iterations"]
-                for cls in type(self).__mro__[type(self).__mro__.index(Hooked) :]
+                for cls in type(self).__mro__[type(self).__mro__.index(Hooked) + 1 :]
                 if "iterations" in vars(cls)
             )
             setter.__set__(self, variable)
