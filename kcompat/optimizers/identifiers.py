@@ -101,6 +101,16 @@ def deserialize(config: Mapping[str, Any], custom_objects: Optional[Mapping[str,
     return host.deserialize(dict(config), custom_objects=custom_objects)
 
 
+def _is_of_keras(name: str) -> bool:
+    """Whether Keras has registered it itself: Keras 2.11 calls its own SGD "Custom>SGD", as a user's."""
+    try:
+        keras = importlib.import_module("tensorflow").keras
+        registered = keras.utils.get_custom_objects().get(name)
+    except (ImportError, AttributeError):
+        return False
+    return registered is not None and registered is getattr(keras.optimizers, name.rpartition(">")[2], None)
+
+
 def _class_of(name: str) -> Any:
     """The class of kcompat's of a name, as it was given or saved; None if there is none."""
     # "kcompat.keras_3>Adam", "kcompat.keras_3>rules.sgdw.DecoupledAdamW:AdamW", Keras 2.3's "kcompat.Adam".
@@ -108,7 +118,7 @@ def _class_of(name: str) -> Any:
     path = name.rpartition(">")[2]
     if ours and ">" not in path:
         path = path[len(_PACKAGE) + 1 :] if path.startswith(_PACKAGE + ".") else path
-    if not ours and ">" in name:
+    if not ours and ">" in name and not _is_of_keras(name):
         return None  # registered by somebody else
     rule, _, called = path.partition(":")
     if not called:
