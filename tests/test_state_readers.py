@@ -248,10 +248,17 @@ def check_read(host, case, path, kind, live, cls, names, optimizer):
         with pytest.raises(StateError, match="holds no optimizer state"):
             state.read(path, **arguments)
         return
-    read = state.read(path, weights=True, **arguments)
+    asked = False
+    try:
+        read = state.read(path, weights=True, **arguments)
+    except StateError as error:
+        # TensorFlow 2.13's zip files do not tell the order of a nested model's layers.
+        if kind != ".keras" or "Give the variables in the order" not in str(error):
+            raise
+        asked, read = True, state.read(path, weights=True, variables=names, **arguments)
     assert (read.rule or "").rpartition("Outer")[2].rpartition("Slow")[2] == cls
     expected = live
-    if kind == ".keras" and zipped and later and not is_keras_3(optimizer):
+    if kind == ".keras" and zipped and later and not is_keras_3(optimizer) and not asked:
         # Before Keras 3, models inside do not name their variables; the file's path does.
         expected = {}
         for name, slots in live.items():
