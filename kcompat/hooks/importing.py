@@ -108,6 +108,8 @@ class _Patches:
         self._undo: List[Callable[[], None]] = []
 
     def set(self, module: Any, name: str, value: Any) -> None:
+        # TensorFlow 1.14's modules are wrappers: what is set on one goes to the module inside it.
+        module = vars(module).get("_dw_wrapped_module", module)
         missing = object()
         before = vars(module).get(name, missing)
         setattr(module, name, value)
