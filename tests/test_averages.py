@@ -72,6 +72,7 @@ def given(training, row):
         training._apply([tf.convert_to_tensor(grad) for grad in row])
 
 
+@pytest.mark.wide
 @everywhere
 def test_evaluating_with_the_averages_does_not_disturb_training(api, mode):
     want, slots = reference(RULE, START, GRADIENTS, **EMA)
@@ -140,6 +141,7 @@ def test_each_graph_has_its_own(api):
             assert tf.compat.v1.get_default_graph() is training.session.graph
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", [api for api in APIS if fits_tf_keras(api)])
 def test_a_model_that_is_built_while_it_trains(api):
     """Its variables have no value yet when slots that start from the parameter are made."""

@@ -136,6 +136,7 @@ def make_page():
     return module
 
 
+@pytest.mark.wide
 def test_the_page_says_what_was_measured_where(tmp_path, make_page):
     (tmp_path / "bench").mkdir()
     about = report.machine(1)

@@ -96,6 +96,7 @@ def logged(folder):
     return b"".join(open(path, "rb").read() for path in found)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", RATE)
 def test_learning_rate_scheduler_and_tensorboard(api, tmp_path):
     """The rate of each epoch counts from its first step on, and is what the logs hold."""
@@ -130,6 +131,7 @@ def test_reduce_lr_on_plateau(api):
     assert float(model.optimizer.learning_rate.numpy() if EAGER else 0.02) == pytest.approx(0.02)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", RATE)
 def test_tensorboard_with_a_schedule_and_accumulation(api, tmp_path):
     """It reads the learning rate and the count of updates, which are no variables then."""
@@ -177,6 +179,7 @@ def _restores(api):
     return api != "keras_3" or importlib.import_module("keras").__version__ >= "3.1"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", [api for api in FIT if EAGER and _backup(api) and _restores(api)])
 def test_backup_and_restore(api, tmp_path):
     """Interrupted, and begun again with a new model: exactly as if it had not been."""

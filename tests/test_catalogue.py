@@ -33,6 +33,7 @@ def text():
         return file.read()
 
 
+@pytest.mark.wide
 def test_the_page_is_up_to_date(text):
     assert text == MAKER.page(), "docs/catalogue.md is old: " + MAKER.COMMAND
 

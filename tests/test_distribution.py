@@ -38,6 +38,7 @@ def native(variable):
     return value if isinstance(value, tf.Variable) else variable
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("api", FUNCTION)
 def test_a_mirrored_strategy(api, case):

@@ -357,6 +357,7 @@ def test_an_unknown_traceback(capsys, monkeypatch):
     assert out.startswith("Not known") and "optimizer APIs" in out and "what to do" not in out
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "arguments, said",
     [

@@ -247,6 +247,7 @@ def plain():
     return run_json(PLAIN, **backend)
 
 
+@pytest.mark.wide
 def test_here(plain):
     check(plain, *expected())
     if plain["default"] is not None:
@@ -301,6 +302,7 @@ def test_here_lineage(plain):
         assert seen.get("keras.optimizers.experimental.Adam", NEW) == NEW
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(TF is None or TF < (2, 11), reason="TF_USE_LEGACY_KERAS means nothing here")
 def test_here_legacy_keras():
     found = run_json(LOOK + "\nprint(json.dumps(result))", TF_USE_LEGACY_KERAS="1")
@@ -314,6 +316,7 @@ def test_here_legacy_keras():
         assert not found["problems"]
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(not KERAS_3_HERE, reason="KERAS_BACKEND is for Keras 3")
 def test_here_backend_missing():
     missing = [name for name in ("jax", "torch") if name not in BACKENDS][0]

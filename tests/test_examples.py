@@ -23,6 +23,7 @@ def _trained_by_keras(api):
     return tf.executing_eagerly() or api == "optimizer_v2"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", [api for api in APIS if _trained_by_keras(api)])
 def test_training_reads_the_same_everywhere(api):
     done = subprocess.run(

@@ -36,6 +36,7 @@ def test_a_mistake_is_told_by_the_property_that_it_breaks(name, before):
     assert report.failures[0].message and report.failures[0].api == "numpy"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", FIRST)
 @pytest.mark.parametrize("name", sorted(n for n in WRONG if WRONG[n][1] in ON_APIS))
 def test_a_mistake_that_only_an_api_tells(name, api):
@@ -56,6 +57,7 @@ KINDS = ("adam", "lazy_momentum")
 UNSETTABLE = ("no_rate", "scheduled")
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in KINDS else pytest.mark.catalogue) for n in sorted(RIGHT)]
 )
@@ -110,6 +112,7 @@ class _Faults:
         self.patch.setattr(running.Training, "assign", forgetful)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ON_APIS)
 @pytest.mark.parametrize("api", FIRST)
 def test_each_property_of_an_api_can_fail(name, api, monkeypatch):

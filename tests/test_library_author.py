@@ -51,6 +51,7 @@ def test_the_example_has_the_matrix_that_is_written_today(capsys):
 # ------------------------------------------------------------ copies
 
 
+@pytest.mark.wide
 def test_a_copy_checks_itself(tmp_path):
     copy = tmp_path / "mine" / "_vendor"
     vendoring.vendor(str(copy))
@@ -143,6 +144,7 @@ def rms(grad, param, slots, hyper, step):
     return param - hyper.learning_rate * m, {"v": v, "m": m}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("other", [rms, Rms])
 def test_the_hyperparameter_that_a_mistake_is_with_is_named(other):
     def message(rule):

@@ -211,6 +211,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode,wrapper,base", WAYS)
 def test_steps_that_overflow_are_left_out(api, mode, wrapper, base):
     params = starting_values(SHAPES)
@@ -435,6 +436,7 @@ POLICIES_OF_LAYERS = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,name,task", POLICIES_OF_LAYERS)
 def test_fit_with_a_policy(api, name, task):
     keras, products = keras_of(api), Products(task == "embedding")

@@ -60,6 +60,7 @@ def paths(optimizer):
     return [line.path for line in optimizer.plan()]
 
 
+@pytest.mark.wide
 @pytest.mark.filterwarnings("ignore:The argument decay")
 @pytest.mark.parametrize("api,mode,name", CASES)
 def test_kernels_compute_the_rule(api, mode, name):
@@ -235,6 +236,7 @@ def test_nan_goes_through_what_is_compiled(api, mode, name, everything_large):
     assert_agree(run(api, mode, made[name], params, gradients), expected)
 
 
+@pytest.mark.wide
 @compiled_here
 def test_a_rate_that_changes_compiles_nothing_again(api, mode, everything_large):
     def make():
@@ -310,6 +312,7 @@ STACKED = {
 ALONE = ("lamb", "by_length", "only_short")
 
 
+@pytest.mark.wide
 @first
 @pytest.mark.parametrize("name", sorted(STACKED))
 def test_small_variables_end_to_end(api, mode, name):

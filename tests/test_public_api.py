@@ -261,6 +261,7 @@ def test_type_checkers_are_shown_every_lazy_name():
     assert {name for name, where in shown.items() if where == "."} >= set(MODULES)
 
 
+@pytest.mark.wide
 def test_a_copy_with_fewer_rules_shows_type_checkers_those():
     """Of the whole package nothing is dropped; of a part, exactly the modules that are not in it."""
     every, _, _ = vendoring.contents()

@@ -685,6 +685,7 @@ def test_extension_as_a_base_class(api):
 TRACED = [(api, mode) for api in APIS for mode in modes_of(api) if mode in ("function", "graph")]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode", TRACED)
 def test_decay_var_list_in_a_graph(api, mode):
     make = public(api)["AdamW"]

@@ -256,6 +256,7 @@ def test_as_a_learning_rate(api, mode, name):
     assert_agree(result, reference(rule, params, gradients))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode", api_modes(APIS))
 def test_as_another_hyperparameter(api, mode):
     params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, 8)

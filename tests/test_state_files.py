@@ -391,6 +391,7 @@ def test_the_command_line(tmp_path, capsys):
     assert cli(capsys)[0] == 2
 
 
+@pytest.mark.wide
 def test_no_framework_is_imported(tmp_path):
     example().save(tmp_path / "a.npz")
     code = (

@@ -588,6 +588,7 @@ def test_truncated_files(name, tmp_path):
     assert attempt(name, str(tmp_path)) is not None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ["tf1.15-saver-adam", "tf2.10-adam-ckpt", "tf2.22-adam-ckpt"])
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30))

@@ -260,6 +260,7 @@ def test_constructors_in_the_stubs_are_those_of_the_classes():
             assert [each.arg for each in arguments.args[1:]] == positional
 
 
+@pytest.mark.wide
 def test_a_copy_with_fewer_rules_has_no_stubs():
     part, _, _ = vendoring.contents(only=["sgd"])
     assert not [path for path in part if path.endswith(".pyi")]

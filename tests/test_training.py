@@ -136,6 +136,7 @@ def test_keras_training(api, way, task, name):
         assert int(to_numpy(optimizer.iterations)) == STEPS
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "api,way", sorted({(api, way) for api, way, _, _ in FIT if way in ("fit", "fit_jit")})
 )
@@ -345,6 +346,7 @@ def _graph_of(task, use_resource=True):
 TF1 = [api for api in APIS if api == "tf1"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", TF1)
 @pytest.mark.parametrize("use_resource", [True, False])
 def test_monitored_training_session(api, use_resource, tmp_path):

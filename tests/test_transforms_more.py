@@ -229,6 +229,7 @@ def test_skip_non_finite():
             close(one.values(), two.values())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api,mode", api_modes(APIS))
 def test_skip_non_finite_on_every_api(api, mode):
     params, gradients = with_bad_steps()
@@ -478,6 +479,7 @@ def test_errors(make, words):
         make()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", [api for api in APIS if _arrays.backend(api) != "jax"])
 def test_float64(api):
     params = starting_values(SHAPES, dtype="float64")

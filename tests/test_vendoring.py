@@ -433,6 +433,7 @@ def _tensorflow():
     return tuple(int(part) for part in tf.__version__.split(".")[:2])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("api", KERAS)
 def test_copies_do_not_see_each_others_registrations(api, libraries):
     for package in libraries:
