@@ -254,8 +254,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
             for each in known:
                 if each.unset is not None:
                     self._set_slots(each)
-        if tf.executing_eagerly() and self._run_traced(grads, variables, known):
-            return []
+        try:
+            if tf.executing_eagerly() and self._run_traced(grads, variables, known):
+                return []
+        except tf.errors.ResourceExhaustedError as error:
+            self._warn_of_a_part(error, len(known))
+            raise
         return super()._write_all(grads, variables, known, checks)
 
     def _run_traced(
