@@ -66,6 +66,11 @@ class Process:
     def is_running(self):
         return self._process.poll() is None
 
+    def preempt(self):
+        """Asks it to end, as a machine that is taken away does."""
+        with contextlib.suppress(OSError):
+            os.kill(self._process.pid, signal.SIGTERM)
+
     def kill(self):
         """Ends it and everything that it started, at once, as a machine that fails does."""
         with contextlib.suppress(OSError):

@@ -62,10 +62,10 @@ class Commands:
 
 
 class Workers(Commands):
-    """The program in two processes; each time on other ports."""
+    """The program in three processes; each time on other ports."""
 
     def __call__(self):
-        return cluster("resumed.py", self.arguments, worker=2)
+        return cluster("resumed.py", self.arguments, worker=3)
 
 
 def same_numbers(found, expected):
@@ -113,6 +113,35 @@ def test_backup_and_restore(tmp_path, api):
 @pytest.mark.parametrize("api", [api for api in APIS if fits(api) and api not in ("tf1", "keras_3")])
 def test_workers_of_which_one_is_killed(tmp_path, api):
     resumes(tmp_path, api, "workers", Workers)
+
+
+@eager
+@pytest.mark.skipif(
+    not hasattr(tf.distribute.experimental, "PreemptionCheckpointHandler"),
+    reason="this release has no PreemptionCheckpointHandler",
+)
+@pytest.mark.parametrize("make", [Commands, Workers])
+@pytest.mark.parametrize("api", APIS)
+def test_preemption(tmp_path, api, make):
+    """SIGTERM comes to one process: all save and end, and go on when they are started again."""
+    whole, folder = tmp_path / "whole", tmp_path / "preempted"
+    for each in (whole, folder):
+        each.mkdir()
+    with started(make(whole, api, "preempted", whole)()) as processes:
+        expected = [process.result() for process in processes]
+    commands = make(folder, api, "preempted", folder, PACE)
+    with started(commands()) as processes:
+        end = time.time() + 240
+        while not (folder / "alive").exists() and processes[0].is_running() and time.time() < end:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 8 * PACE))
+        random.choice(processes).preempt()
+        statuses = [process.wait() for process in processes]
+    assert all(statuses), "it ended by itself, before the signal came"
+    assert any(name.endswith(".index") for name, _ in entries(folder)), "nothing was saved"
+    with started(commands()) as processes:
+        for process in processes:
+            same_numbers(process.result(), expected[0])
 
 
 @graph
