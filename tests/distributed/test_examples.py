@@ -64,7 +64,9 @@ def test_jax_devices():
 
 @pytest.mark.skipif(BACKEND != "torch", reason="Keras 3 on PyTorch")
 def test_torch_ddp():
+    from torch.distributed import run  # torchrun
+
     (port,) = free_ports(1)
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "GLOO_SOCKET_IFNAME": "lo"}
-    commands = [(example("torch_ddp.py"), [], dict(where, RANK=rank)) for rank in (0, 1)]
-    assert "process 0 of 2" in ends_well(*commands)
+    options = ["--nproc-per-node=2", "--master-port={}".format(port)]
+    said = ends_well((run.__file__, [*options, example("torch_ddp.py")], {"GLOO_SOCKET_IFNAME": "lo"}))
+    assert "process 0 of 2" in said and "process 1 of 2" in said, said

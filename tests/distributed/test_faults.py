@@ -1,4 +1,4 @@
-"""Processes that are killed, and steps that are interrupted."""
+"""Processes that are killed."""
 
 import contextlib
 import os
@@ -8,8 +8,7 @@ import time
 import numpy as np
 import pytest
 from _apis import APIS
-from _modes import api_modes
-from _processes import check, run, started
+from _processes import run, started
 from test_tensorflow import WORKERS, cluster, eager, fits, graph, has, tf
 
 PACE = 0.15
@@ -162,9 +161,3 @@ def test_a_killed_save(tmp_path, api):
             time.sleep(random.uniform(0, 0.3))
             assert process.is_running(), process.said()
         assert run("killed_save.py", api, tmp_path, "load") > 0
-
-
-@pytest.mark.parametrize("rule", ["momentum", "lion"])
-@pytest.mark.parametrize(("api", "mode"), [pair for pair in api_modes(APIS) if pair[0] != "get_updates"])
-def test_interrupts(api, mode, rule):
-    check(run("interrupted.py", api, mode, rule))
