@@ -1,4 +1,4 @@
-"""Errors that only an optimizer API can meet, and no other test does: each says what to do, and nothing was set."""
+"""Errors that only an optimizer API can meet: each says what to do, and nothing was set."""
 
 import importlib
 
