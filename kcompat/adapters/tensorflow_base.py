@@ -118,10 +118,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 "The variable {!r} is a reference variable of a TensorFlow 1 graph, which Keras' optimizers "
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
-        strategy = tf.distribute.get_strategy()
-        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
-        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
-        if made_here is not None and not made_here(self._native(variable)):
+        if not self._is_made_here(self._native(variable)):
+            strategy = type(tf.distribute.get_strategy()).__name__
+            named = strategy if self._has_strategy() else "no strategy"
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
                 "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
@@ -254,8 +253,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
             for each in known:
                 if each.unset is not None:
                     self._set_slots(each)
-        if tf.executing_eagerly() and self._run_traced(grads, variables, known):
-            return []
+        try:
+            if tf.executing_eagerly() and self._run_traced(grads, variables, known):
+                return []
+        except tf.errors.ResourceExhaustedError as error:
+            self._warn_of_a_part(error, len(known))
+            raise
         return super()._write_all(grads, variables, known, checks)
 
     def _run_traced(
