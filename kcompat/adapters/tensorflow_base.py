@@ -423,6 +423,8 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _get_hyper(self, name: str, dtype: Any = None) -> Any:
         """A hyperparameter's value now, cast if `dtype` is given: what code written for OptimizerV2 asks."""
+        # What Addons' Yogi calls beta1 in its constructor is beta_1 here.
+        name = name if name in self._kc.attributes else name.replace("_", "")
         value = self._get_attribute(name)
         return value if dtype is None else tf.cast(value, dtype)
 
