@@ -138,7 +138,7 @@ class GetUpdatesDialect(Hooked):
         """The variables that `get_weights` reads; in a step the list that the class has made of them."""
         if self._is_collecting():
             return self.__dict__.get("_kc_weights", [])
-        return Hooked.weights.fget(self)  # type: ignore[attr-defined,no-any-return]
+        return Hooked.weights.fget(self)  # type: ignore[attr-defined]
 
     @weights.setter
     def weights(self, value: Any) -> None:
@@ -158,6 +158,7 @@ class GetUpdatesDialect(Hooked):
             return tf.zeros(shape, dtype)
 
         def trace() -> Any:
+            del found[:]  # a function that makes variables is traced twice
             grads = [tf.zeros(variable.shape, variable.dtype.base_dtype) for variable in variables]
             here = self._collect(list(zip(grads, variables)), discovered)
             counts = sum(variable is here.counter for variable, _ in here.writes)
@@ -233,8 +234,8 @@ class GetUpdatesDialect(Hooked):
                 self.get_updates(backend.Loss(), [variable for _, variable in pairs])
         except AttributeError as error:
             raise HookError(
-                "{}.get_updates() asks for what is not here: {}. (An optimizer inside a wrapper must be one of "
-                "get_updates(), too; the counter of steps is no variable in a step.)".format(
+                "{}.get_updates() asks for what is not here: {}. (An optimizer inside a wrapper must be one "
+                "of get_updates(), too; the counter of steps is no variable in a step.)".format(
                     type(self).__name__, error
                 )
             ) from error
