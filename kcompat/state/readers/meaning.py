@@ -62,8 +62,8 @@ def state_of(found: Found, asked: Asked) -> State:
             know that, and the file has none.
     """
     if not found.variables and not found.own and found.api in ("tf1", "optimizer_v2"):
-        # Only SGD without momentum keeps nothing, and there it is a hyperparameter that the file has.
-        if found.config.get("momentum", 1) != 0:
+        # Only SGD without momentum keeps nothing. The file has that number; RMSprop's, too, with another one.
+        if found.config.get("momentum", 1) != 0 or "rho" in found.config:
             raise _without_slots(found, found.cls or found.name)
     cls, is_known = _class_of(found, asked)
     rule, wanted = _rule_of(found, cls, asked)

@@ -149,7 +149,8 @@ def _of_factors(found: Sequence[Any], averages: bool) -> Optional[List[Dict[str,
 
     The last array is always a "v", as large as its variable, and tells whether factors stand before it.
     """
-    rest, slots = list(found), []
+    rest = list(found)
+    slots: List[Dict[str, Any]] = []
     while rest and not (averages and len(rest) == len(slots)):
         v = rest.pop()
         each = {"v": v}
