@@ -3,13 +3,18 @@
     from kcompat.adamw import AdamW, NadamW, SGDW
     AdamW(1e-3, model=model, use_cosine_annealing=True, total_iterations=24)
 
-Numbers are those of keras-adamw 1.38. They are functions that make an optimizer; its class, for `isinstance`
-and `from_config`, is that of `transforms.AnnealedWeightDecay`. What differs:
+Numbers are those of keras-adamw 1.38, and so is what happens in a step: `optimizer.t_cur` and
+`optimizer.eta_t` are variables, which may be read (`K_eval`, `K.get_value`) and set between steps
+(`K.set_value(optimizer.t_cur, -1)`, or `optimizer.t_cur = -1`). They are functions that make an optimizer;
+its class, for `isinstance` and `from_config`, is that of `transforms.WarmRestarts`.
 
-- eta_t is a schedule of the number of steps, which a checkpoint restores with it. Setting t_cur by hand, to
-  restart, is the argument `restarts` of `schedules.CosineAnnealing`: `optimizer.eta_t = CosineAnnealing(...)`
-  before the first step. In the first step, too, eta_t is the cosine's value.
-- Nothing is printed; `init_verbose` logs the decays and multipliers, at the level INFO.
+What differs:
+
+- t_cur and eta_t count updates, also where a variable has no gradient or there are several replicas.
+- On the API tf1, t_cur and eta_t are variables from the first step on.
+- The configuration holds total_iterations_wd and lr_multipliers, too, so that a model that is loaded goes on
+  with them.
+- Nothing is printed; `init_verbose` and `verbose` log, at the level INFO.
 - With `model` and zero_penalties, keras-adamw zeroes the penalties before it reads them, and nothing decays;
   here they are read first. Its AdamW does nothing with `decay`; here it is inverse-time decay.
 - A name of `weight_decays` fits with and without ":0"; on Keras 3 it is the variable's path.
@@ -21,13 +26,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-import re
+import random
+import sys
 import warnings
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from .errors import HyperparameterError, RuleError, UnknownArgumentError
+from .errors import HyperparameterError, RuleError
 
-__all__ = ["AdamW", "NadamW", "SGDW", "fill_dict_in_order", "get_weight_decays"]
+__all__ = ["AdamW", "K_eval", "NadamW", "SGDW", "fill_dict_in_order", "get_weight_decays", "reset_seeds"]
 
 _logger = logging.getLogger(__name__)
 
@@ -150,19 +156,14 @@ def _rule(family: str, name: str) -> Any:
 
 def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
     """The optimizer around a rule, from the arguments that the three have in common."""
-    from .adapters import optimizer
-    from .schedules import CosineAnnealing
-    from .transforms.annealed import AnnealedWeightDecay
-    from .transforms.partition import LearningRateMultipliers
+    from .adapters import optimizer_class
+    from .transforms.annealed import WarmRestarts
 
     base: Dict[str, Any] = dict(given["kwargs"], name=given["name"])
-    if base.pop("eta_t", 1.0) != 1.0:
-        raise UnknownArgumentError(
-            "{}(eta_t=...): it is computed from eta_min, eta_max and t_cur here. Leave it out.".format(where)
-        )
+    eta_t = base.pop("eta_t", 1.0)
     if given.get("decay"):
         base["decay"] = given["decay"]
-    annealing, steps = given["use_cosine_annealing"], given["total_iterations"]
+    annealing, steps = bool(given["use_cosine_annealing"]), given["total_iterations"]
     if given["autorestart"] and not annealing:
         raise HyperparameterError(
             "{}(autorestart=True): expected use_cosine_annealing=True with it.".format(where)
@@ -178,25 +179,23 @@ def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
             "neither.".format(where, steps)
         )
         annealing, decays = False, {}
-    multipliers = given["lr_multipliers"]
-    if multipliers:
-        rule = LearningRateMultipliers(rule, [[re.escape(_bare(k)), v] for k, v in multipliers.items()])
-    eta_t: Any = 1.0
-    if annealing:
-        restart = given["autorestart"] is None or given["autorestart"]
-        eta_t = CosineAnnealing(steps, given["eta_min"], given["eta_max"], given["t_cur"], restart)
+    multipliers = dict(given["lr_multipliers"] or {})
     if given["init_verbose"]:
-        _logger.info("%s: weight decays %s, multipliers %s", where, decays, dict(multipliers or {}))
-    return optimizer(
-        AnnealedWeightDecay(
-            rule,
-            [[r"\A{}\Z".format(re.escape(_bare(key))), value] for key, value in decays.items()],
-            max(steps, 1),
-            given["total_iterations_wd"] or None,
-            eta_t,
-        ),
-        **base,
+        _logger.info("%s: weight decays %s, multipliers %s", where, decays, multipliers)
+    restarting = WarmRestarts(
+        rule,
+        weight_decays=decays,
+        lr_multipliers=multipliers,
+        total_iterations=steps,
+        total_iterations_wd=given["total_iterations_wd"] or None,
+        use_cosine_annealing=annealing,
+        autorestart=annealing if given["autorestart"] is None else annealing and bool(given["autorestart"]),
+        eta_min=given["eta_min"],
+        eta_max=given["eta_max"],
+        t_cur=given["t_cur"],
+        eta_t=eta_t,
     )
+    return optimizer_class(WarmRestarts, name=where).from_rule(restarting, **base)
 
 
 def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tuple[float, float]]:
@@ -252,6 +251,55 @@ def fill_dict_in_order(names: Dict[str, Any], values: Any) -> Dict[str, Any]:
     for name, value in zip(list(names), values):
         names[name] = value
     return names
+
+
+def reset_seeds(reset_graph_with_backend: Any = None, verbose: int = 1) -> None:
+    """Seeds NumPy with 1, Python with 2, and TensorFlow and PyTorch, if they are imported, with 3.
+
+    Args:
+        reset_graph_with_backend: a Keras backend module, whose session and graph are cleared first; or None.
+        verbose: whether that is logged.
+    """
+    import numpy as np
+
+    tensorflow: Any = sys.modules.get("tensorflow")
+    torch: Any = sys.modules.get("torch")
+    if reset_graph_with_backend is not None:
+        reset_graph_with_backend.clear_session()
+        if tensorflow is not None:
+            tensorflow.compat.v1.reset_default_graph()
+    np.random.seed(1)
+    random.seed(2)
+    if tensorflow is not None:
+        tensorflow.compat.v1.set_random_seed(3)
+    if torch is not None:
+        torch.manual_seed(3)
+    if verbose:
+        _logger.info("Random seeds reset%s", "" if reset_graph_with_backend is None else ", and the graph")
+
+
+def K_eval(x: Any, backend: Any = None) -> Any:
+    """The value of a variable or tensor, in eager mode, in Keras' graph and on every backend of Keras 3.
+
+    Args:
+        x: a variable, such as `optimizer.eta_t`, or a tensor.
+        backend: the Keras backend module, in whose session a graph is run; None: that of tf.keras.
+    """
+    import numpy as np
+
+    inside = getattr(x, "value", None)
+    if inside is not None and not callable(inside):  # a variable of Keras 3
+        x = inside
+    if hasattr(x, "detach"):  # of PyTorch
+        x = x.detach().cpu()
+    if not hasattr(x, "graph"):
+        try:
+            return x.numpy() if hasattr(x, "numpy") else np.asarray(x)[()]
+        except (AttributeError, NotImplementedError):  # a variable of TensorFlow 1
+            pass
+    if backend is None:
+        backend = importlib.import_module("tensorflow").keras.backend
+    return backend.get_value(x) if hasattr(x, "assign") else backend.eval(x)
 
 
 def _layers(layer: Any) -> Iterator[Any]:

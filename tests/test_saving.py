@@ -305,7 +305,6 @@ for line in sys.argv[1:]:
 """
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("apis", [KERAS] if KERAS else [])
 def test_a_new_process_needs_only_the_module_that_makes_the_class(apis, tmp_path):
     import tensorflow as tf

@@ -329,7 +329,7 @@ class StepAdapter(Adapter):
                 known.slots[name] = self._create_slot(known.variable, name, initial, like)
         first = not state.variables
         state.variables.update(new)
-        if first:
+        if first and not state.shared:
             self._build_shared(planned[0][0].xp)
 
     def _new_state(self, variable: Any) -> VariableState:
@@ -353,6 +353,12 @@ class StepAdapter(Adapter):
                 return xp.unwrap(check_slots(root, xp, root.init_shared(xp), "init_shared")[name])
 
             self._kc.shared[name] = self._create_shared(name, initial)
+
+    def _shared_variable(self, name: str) -> Any:
+        """The host's variable of a scalar of all variables together, made now if it is not there yet."""
+        if not self._kc.shared:
+            self._build_shared(namespaces.namespace(self.backend, "float32"))
+        return self._kc.shared[name]
 
     # The step.
 

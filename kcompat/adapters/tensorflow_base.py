@@ -424,6 +424,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
             if variable is not None:
                 self._set_value(variable, number)
 
+    def _get_hyper(self, name: str, dtype: Any = None) -> Any:
+        """A hyperparameter's value now, cast if `dtype` is given: what code written for OptimizerV2 asks."""
+        # What Addons' Yogi calls beta1 in its constructor is beta_1 here.
+        name = name if name in self._kc.attributes else name.replace("_", "")
+        value = self._get_attribute(name)
+        return value if dtype is None else tf.cast(value, dtype)
+
+    def _shared_variable(self, name: str) -> Any:
+        with tf.init_scope():
+            return super()._shared_variable(name)
+
     def _set_value(self, variable: Any, number: float) -> None:
         native = self._native(variable)
         if tf.executing_eagerly() or not _in_v1_graph(native):

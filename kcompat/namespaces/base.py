@@ -28,6 +28,7 @@ from .array import Array
 __all__ = ["Backend", "EighResult", "FInfo", "Linalg", "Namespace", "QRResult", "SVDResult"]
 
 Axis = Union[None, int, Tuple[int, ...]]
+_Branch = Callable[[], Tuple[Any, ...]]
 Shape = Union[int, Sequence[int]]
 
 # What people type who know NumPy or TensorFlow, where spelling alone would not find it.
@@ -184,6 +185,10 @@ class Backend:
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         """Select, the three broadcast against each other."""
+        raise NotImplementedError
+
+    def cond(self, test: Any, true: _Branch, false: _Branch) -> Tuple[Any, ...]:
+        """What `true()` gives where the 0-d `test` holds, else what `false()` does: tuples of raw arrays."""
         raise NotImplementedError
 
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
@@ -986,6 +991,40 @@ class Namespace:
             dtype = self.compute_dtype
             raws = [self._strengthen(raw, dtype) for raw in raws]
         return Array(self, self._b.where(test, raws[0], raws[1]), dtype)
+
+    def cond(
+        self,
+        condition: Any,
+        true: Callable[[], Sequence[Any]],
+        false: Callable[[], Sequence[Any]],
+    ) -> Tuple[Array, ...]:
+        """What one of two functions gives: `true()` where the boolean 0-d `condition` holds, else `false()`.
+
+        For what is dear and seldom needed: only the one that holds is computed, while both may be run to
+        build a graph. It is no name of the array API standard.
+
+        Args:
+            condition: a 0-d boolean array.
+            true, false: functions of nothing, pure like a rule. Both give as many arrays, of the same shapes
+                and dtypes; weak scalars and numbers become arrays of the compute dtype.
+        """
+        test, _ = self._strong("cond", "b", condition)
+        if self._b.shape(test) != ():
+            raise ValueError("xp.cond: the condition has shape %r; expected ()" % (self._b.shape(test),))
+        dtypes: List[List[Any]] = []
+
+        def raws_of(branch: Callable[[], Sequence[Any]]) -> _Branch:
+            def made() -> Tuple[Any, ...]:
+                pairs = [self._strong("cond", "fib", each) for each in branch()]
+                dtypes.append([dtype for _, dtype in pairs])
+                return tuple(raw for raw, _ in pairs)
+
+            return made
+
+        found = self._b.cond(test, raws_of(true), raws_of(false))
+        if any_(each != dtypes[0] for each in dtypes):
+            raise TypeError("xp.cond: the branches give %r; expected the same dtypes of both" % (dtypes,))
+        return tuple(Array(self, raw, dtype) for raw, dtype in zip(found, dtypes[0]))
 
     # Reductions
 

@@ -375,6 +375,12 @@ class TensorFlowBackend(Backend):
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         return _where(condition, x1, x2)
 
+    def cond(self, test: Any, true: Callable[[], Any], false: Callable[[], Any]) -> Any:
+        if tf.executing_eagerly():
+            return true() if bool(test) else false()
+        # TensorFlow 1's takes a tuple of one apart unless it is strict.
+        return tf.compat.v1.cond(test, true_fn=true, false_fn=false, strict=True)
+
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
         return raw[key] if key else raw
 
