@@ -203,6 +203,13 @@ SEEN = [
     ("2.22", "ValueError: Argument(s) not recognized: {'learning_rat': 1}", "not-recognized-argument"),
     (
         "2.22",
+        "ValueError: Attempt to convert a value (PerReplica:{\n  0: <tf.Tensor: shape=(6, 1), dtype=int32,"
+        " numpy=\narray([[1],\n       [0]], dtype=int32)>\n}) with an unsupported type (<class"
+        " 'tensorflow.python.distribute.values.PerReplica'>) to a Tensor.",
+        "fit-on-several-workers",
+    ),
+    (
+        "2.22",
         "RuntimeError: In optimizer 'E', you forgot to call `super().__init__()` as the first statement"
         " in the"
         " `__init__()` method. Go add it!",
