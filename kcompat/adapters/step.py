@@ -443,10 +443,14 @@ class StepAdapter(Adapter):
         ]
         if self._runs_at_once():
             # What a rule can't do with a variable must be told before another variable has been written.
+            proven = set()  # what goes element by element does so with every variable
             for variable, each, gradient, hyper in todo:
-                way = self._way_of(each)
-                if not each.checked and way.kernel is None and way.large is None:
-                    self._new_values(variable, each, gradient, hyper, step)
+                way, rule = self._way_of(each), (each.rule, each.xp)
+                if each.checked or way.kernel is not None or way.large is not None or rule in proven:
+                    continue
+                self._new_values(variable, each, gradient, hyper, step)
+                if way.stacks:
+                    proven.add(rule)
         writes: List[Any] = []
         # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
