@@ -5,7 +5,7 @@ from _apis import APIS
 from _modes import api_modes
 from _processes import check, run
 
-# Under jax.jit the loop around the step puts results into variables. get_updates is called by Keras.
+# Under jax.jit the loop around the step puts results into variables; get_updates is called by Keras.
 PAIRS = [(api, mode) for api, mode in api_modes(APIS) if api != "get_updates" and mode != "jit"]
 
 
