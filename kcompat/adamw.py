@@ -5,8 +5,8 @@
 
 Numbers are those of keras-adamw 1.38, and so is what happens in a step: `optimizer.t_cur` and
 `optimizer.eta_t` are variables, which may be read (`K_eval`, `K.get_value`) and set between steps
-(`K.set_value(optimizer.t_cur, -1)`, or `optimizer.t_cur = -1`). They are functions that make an optimizer;
-its class, for `isinstance` and `from_config`, is that of `transforms.WarmRestarts`.
+(`K.set_value(optimizer.t_cur, -1)`, or `optimizer.t_cur = -1`). They are the optimizer classes of
+`transforms.WarmRestarts`, made on first access; `from_config` takes keras-adamw's configurations, too.
 
 What differs:
 
@@ -25,15 +25,18 @@ What differs:
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import random
 import sys
 import warnings
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .errors import HyperparameterError, RuleError
 
-__all__ = ["AdamW", "K_eval", "NadamW", "SGDW", "fill_dict_in_order", "get_weight_decays", "reset_seeds"]
+NAMES = ("AdamW", "NadamW", "SGDW")
+
+__all__ = [*NAMES, "K_eval", "fill_dict_in_order", "get_weight_decays", "reset_seeds"]  # noqa: PLE0604
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ _REGULARIZERS = {
 }
 
 
-def AdamW(
+def _adamw(
     learning_rate: Any = 0.001,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
@@ -66,7 +69,7 @@ def AdamW(
     t_cur: int = 0,
     name: str = "AdamW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """Adam with normalized decoupled weight decay and warm restarts: arXiv:1711.05101, as keras-adamw has it.
 
     Args:
@@ -91,10 +94,10 @@ def AdamW(
         RuleError: the model's penalties are part of a graph already.
     """
     rule = _rule("adam", "Adam")(kwargs.pop("lr", learning_rate), beta_1, beta_2, epsilon or 1e-7, amsgrad)
-    return _made("AdamW", rule, dict(locals()))
+    return _arguments("AdamW", rule, dict(locals()))
 
 
-def NadamW(
+def _nadamw(
     learning_rate: Any = 0.001,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
@@ -113,7 +116,7 @@ def NadamW(
     t_cur: int = 0,
     name: str = "NadamW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """Nadam with the same; arguments as `AdamW`, and schedule_decay.
 
     The momentum's schedule and epsilon are where keras-adamw has them; see `rules.older.NadamOfKerasAdamW`.
@@ -122,10 +125,10 @@ def NadamW(
     rule = _rule("older", "NadamOfKerasAdamW")(
         learning_rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon or 1e-7, schedule_decay=slow
     )
-    return _made("NadamW", rule, dict(locals()))
+    return _arguments("NadamW", rule, dict(locals()))
 
 
-def SGDW(
+def _sgdw(
     learning_rate: Any = 0.01,
     momentum: float = 0.0,
     nesterov: bool = False,
@@ -143,10 +146,10 @@ def SGDW(
     t_cur: int = 0,
     name: str = "SGDW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """SGD with the same; arguments as `AdamW`, and momentum and nesterov."""
     rule = _rule("sgd", "SGD")(kwargs.pop("lr", learning_rate), momentum, nesterov)
-    return _made("SGDW", rule, dict(locals()))
+    return _arguments("SGDW", rule, dict(locals()))
 
 
 def _rule(family: str, name: str) -> Any:
@@ -154,9 +157,8 @@ def _rule(family: str, name: str) -> Any:
     return getattr(importlib.import_module(".rules." + family, __package__), name)
 
 
-def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
-    """The optimizer around a rule, from the arguments that the three have in common."""
-    from .adapters import optimizer_class
+def _arguments(where: str, rule: Any, given: Mapping[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """The whole rule and the base arguments, from the arguments that the three have in common."""
     from .transforms.annealed import WarmRestarts
 
     base: Dict[str, Any] = dict(given["kwargs"], name=given["name"])
@@ -195,7 +197,32 @@ def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
         t_cur=given["t_cur"],
         eta_t=eta_t,
     )
-    return optimizer_class(WarmRestarts, name=where).from_rule(restarting, **base)
+    return restarting, base
+
+
+# Name -> what makes a rule and base arguments of keras-adamw's arguments; its signature is the class's.
+_RECIPES: Dict[str, Callable[..., Any]] = {"AdamW": _adamw, "NadamW": _nadamw, "SGDW": _sgdw}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RECIPES:
+        raise AttributeError(
+            "module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__))
+        )
+    from .adapters import optimizer_class
+    from .transforms.annealed import WarmRestarts
+
+    # Not stored here: KCOMPAT_API may change, and classes are cached where they are made.
+    made = optimizer_class(WarmRestarts, name=name)
+    if made.recipe is None:
+        recipe = _RECIPES[name]
+        made.recipe = staticmethod(recipe)
+        made.__doc__, made.__signature__ = recipe.__doc__, inspect.signature(recipe)
+    return made
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *NAMES})
 
 
 def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tuple[float, float]]:

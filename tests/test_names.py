@@ -500,7 +500,18 @@ def test_adamw(api, monkeypatch):
         adamw.AdamW(autorestart=True)
     with pytest.warns(UserWarning, match="more than 1"):
         assert adamw.NadamW(weight_decays={"v0": 0.1}).rule.weight_decays == {}
-    assert adamw.AdamW(eta_t=0.5, t_cur=3).rule.eta_t == 0.5
+    assert isinstance(make(), adamw.SGDW) and not isinstance(make(), adamw.AdamW)
+    # A configuration of keras-adamw's own.
+    theirs = {"name": "AdamW", "learning_rate": 0.5, "decay": 0.0, "beta_1": 0.8, "epsilon": 1e-7}
+    theirs.update(total_iterations=9, weight_decays={"a:0": [0.0, 0.1]}, t_cur=3, eta_t=0.5, eta_max=1.0)
+    rule = adamw.AdamW.from_config(theirs).rule
+    assert (rule.eta_t, rule.t_cur, rule.weight_decays, rule.inner.beta_1) == (0.5, 3, {"a:0": (0, 0.1)}, 0.8)
+    with pytest.raises(kcompat.UnknownArgumentError, match="betas"):
+        adamw.AdamW(betas=(0.9, 0.99))
+    with pytest.raises(AttributeError, match="SGDW"):
+        adamw.Adam  # noqa: B018
+    assert list(inspect.signature(adamw.AdamW).parameters)[5:8] == ["amsgrad", "model", "zero_penalties"]
+    assert set(adamw.__all__) <= set(dir(adamw))
 
 
 def test_warm_restarts_in_numpy():

@@ -561,16 +561,19 @@ class StepAdapter(Adapter):
         a variable is told by the first step with it in any case.
         """
         room = _AHEAD
+        proven = set()  # a rule that goes element by element does so with every variable
         for variable, known, gradient, hyper in todo:
-            way = self._way_of(known)
+            way, rule = self._way_of(known), (known.rule, known.xp)
             if way.kernel is not None or way.large is not None:
                 continue
             room -= functools.reduce(operator.mul, known.shape, 1 + len(known.slots))
-            if room < 0 and known.checked:
+            if room < 0 and (known.checked or rule in proven):
                 continue
             values = self._new_values(variable, known, gradient, hyper, step)
             if room >= 0:
                 gradient.values = values
+            if way.stacks:
+                proven.add(rule)
 
     def _warn_of_a_part(self, error: BaseException, count: int) -> None:
         """Says that a part of a step may have been taken."""

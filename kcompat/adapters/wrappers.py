@@ -261,6 +261,19 @@ class Restarting:
     set: `optimizer.t_cur = -1`. A change takes effect at the next step.
     """
 
+    # What makes the rule and the base arguments of the constructor's, if these are keras-adamw's.
+    recipe: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        this: Any = self
+        host: Any = super()
+        if this.recipe is None or "inner" in kwargs:  # the rule's arguments, which a configuration has
+            host.__init__(*args, **kwargs)
+            return
+        rule, base = this.recipe(*args, **kwargs)
+        this._check_base_arguments(type(self).__name__, rule, base)
+        this._set_up(rule, base)
+
     @property
     def t_cur(self) -> Any:
         """Where in its cycle the next step is: the host's variable."""

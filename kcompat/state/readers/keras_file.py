@@ -251,6 +251,8 @@ def _of_positions(
     ordered = all(_before(one.turn, other.turn) for one, other in zip(leaves, leaves[1:]))
 
     def name_them(shapes: List[Tuple[int, ...]]) -> List[str]:
+        if not shapes:
+            return []
         if asked.variables is not None:
             return given(h5.path, shapes, asked.variables)
         if ordered:

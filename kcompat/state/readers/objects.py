@@ -7,6 +7,7 @@ the first two APIs the slots. Names of variables are those that they had.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
@@ -318,7 +319,7 @@ def _powers(graph: _Graph, number: int, path: str, asked: Asked) -> Optional[int
     powers = []
     for name, hyper, default in _POWERS:
         if name in children and graph.is_variable(children[name]):
-            beta = float(asked.hyper.get(hyper, default))
+            beta = float(asked.number(hyper, default))
             powers.append((float(graph.scalar(children[name])), beta, hyper))
     return step_from_powers(path, powers, None)
 
@@ -336,6 +337,7 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
         if name not in ("_variables", "_trainable_variables") and _list(graph, child)
     }
     known = _list(graph, node.children.get("_trainable_variables", -1))
+    _add_unlisted(graph, node, lists, known, path)
     count = max([position + 1 for each in [*lists.values(), known] for position in each] + [0])
     names = _Names(graph, lists, known, model)
     variables = []
@@ -376,6 +378,44 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
         shared=shared,
         experimental=not is_3 and listed.get(0) != counter,
     )
+
+
+def _add_unlisted(
+    graph: _Graph, node: _Node, lists: Dict[str, Dict[int, int]], known: Dict[int, int], path: str
+) -> None:
+    """Adds the slots of Adafactor and Muon, whose lists some releases of Keras 3 leave empty.
+
+    Raises:
+        StateError: another optimizer has slots in no list.
+    """
+    listed = _list(graph, node.children.get("_variables", -1))
+    told = {number for positions in lists.values() for number in positions.values()}
+    told |= set(node.children.values())
+    rest = [number for _, number in sorted(listed.items()) if number not in told]
+    if not known or all(graph.shape(number) == () for number in rest):
+        return
+    names = [graph.nodes[number].name for number in rest]
+    optimizer = _plain_name(next((name for name in names if "/" in name), "").rpartition("/")[0])
+    if optimizer == "adafactor" and len(rest) == 3 * len(known):
+        for i, number in enumerate(rest):
+            lists.setdefault(("_r", "_c", "_v")[i % 3], {})[i // 3] = number
+        return
+    places = {graph.nodes[each].name.replace("/", "_"): position for position, each in known.items()}
+    for number, name in zip(rest, names):
+        variable, _, slot = name.rpartition("/")[2].rpartition("_")
+        attribute = {"momentum": "adam_momentums", "velocity": "adam_velocities"}.get(slot)
+        if optimizer != "muon" or attribute is None or variable not in places:
+            raise StateError(
+                "{}: the optimizer {!r} has the variable {!r}, and does not say what it is.".format(
+                    path, optimizer, name
+                )
+            )
+        lists.setdefault(attribute, {})[places[variable]] = number
+
+
+def _plain_name(scopes: str) -> str:
+    """An optimizer's name without what is before it and what it was counted up by: "a/adam_1" is "adam"."""
+    return re.sub(r"_\d+$", "", scopes.rpartition("/")[2])
 
 
 def _of_own(graph: _Graph, number: int, model: List[int], path: str) -> Found:
@@ -445,7 +485,7 @@ class _Names:
         for attribute, positions in lists.items():
             for each in positions.values():
                 scopes, said, _ = self._parts(attribute, graph.nodes[each].name)
-                called.add(scopes[-1] if scopes else None)
+                called.add(_plain_name(scopes[-1]) if scopes else None)
                 if attribute == "_velocities" and said:
                     self.velocity = said
         self.optimizer = called.pop() if len(called) == 1 else None

@@ -123,7 +123,7 @@ def split(
                 path,
                 len(rest),
                 _in_words(rest),
-                ", ".join("{!r}: ...".format(hyper) for _, hyper in _MORE.get(cls, (("", "use_ema"),))),
+                ", ".join("{!r}: ...".format(h) for h in [*(h for _, h in _MORE.get(cls, ())), "use_ema"]),
             )
         )
     raise _not_kept(path, cls, config, rest)
@@ -178,8 +178,8 @@ def _products(cls: str, rest: List[Any]) -> List[Tuple[Any, List[Any]]]:
 
 
 def _layouts(api: str, cls: str, config: Optional[Mapping[str, Any]]) -> List[List[Layout]]:
-    """The orders in which the slots can be, as far as the configuration is known: first without averages and
-    accumulated gradients, and where it is not known, with them."""
+    """The orders in which the slots can be, as far as the configuration is known: together those with as many
+    slots for each variable, the fewest first."""
     more = _MORE.get(cls, ())
     own: List[Layout] = []
     for chosen in itertools.product(*(_whether(config, hyper) for _, hyper in more)):
@@ -187,15 +187,16 @@ def _layouts(api: str, cls: str, config: Optional[Mapping[str, Any]]) -> List[Li
         own.append((_PAIRS.get(cls, ("r", "c", "v")), *groups))
     if cls == "SGD" and api == "keras_3":
         own = [(("m",),) if there else () for there in _whether(config, "momentum")]
-    result: List[List[Layout]] = []
+    result: Dict[int, List[Layout]] = {}
     averages = _whether(config, "use_ema")
     accumulates = _whether(config, "gradient_accumulation_steps") if api == "keras_3" else [False]
     for average, accumulated in itertools.product(averages, accumulates):
         before: List[Layout] = [(("average",),) * average + (("accumulated",),) * accumulated]
         if average and accumulated:  # up to Keras 3.0, one after the other for each variable
             before.append((("average", "accumulated"),))
-        result.append([base + rest for base in before for rest in own])
-    return result
+        for layout in (base + rest for base in before for rest in own):
+            result.setdefault(sum(map(len, layout)), []).append(layout)
+    return [result[width] for width in sorted(result)]
 
 
 def _whether(config: Optional[Mapping[str, Any]], hyper: str) -> List[bool]:
