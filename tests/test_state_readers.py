@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import importlib
 import inspect
 import io
 import json
@@ -608,8 +609,7 @@ def test_flipped_bits_in_checkpoints(name, seed, tmp_path_factory):
 def test_flipped_bits_in_zip_files(name, seed, tmp_path_factory):
     """A zip file has checksums, which are compared before HDF5 sees anything.
 
-    A plain HDF5 file has none: a flipped number is not told, and HDF5's library itself may crash on a flip in
-    what it believes of the file's structure.
+    A plain HDF5 file has none, so that a flipped number is not told.
     """
     if needs_h5py(name):
         pytest.skip("there is no h5py here")
@@ -671,6 +671,35 @@ def test_sizes_that_lie_are_refused(tmp_path):
         group["m:0"] = h5py.ExternalLink(other, "secret")
     with pytest.raises(StateError, match="link to another place"):
         state.read(path)
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")
+@pytest.mark.parametrize("name", ["tf2.10-adam.h5", "keras3-jax-adam.weights.h5"])
+def test_damaged_hdf5_is_an_error_or_other_numbers(name, tmp_path):
+    generator = random.Random(name)
+    (path,) = copied(name, str(tmp_path))
+    whole = open(path, "rb").read()
+    for _ in range(4):
+        damaged = bytearray(whole)
+        start = generator.randrange(len(whole))
+        damaged[start : start + 16] = bytes(generator.randrange(256) for _ in range(16))
+        with open(path, "wb") as file:
+            file.write(bytes(damaged[: len(whole)]))
+        attempt(name, str(tmp_path))
+
+
+@pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")
+@pytest.mark.skipif(os.name == "nt", reason="abort() is POSIX")
+def test_a_crash_of_the_library_is_an_error(monkeypatch):
+    """HDF5 is tried on a file in another process, which is made to crash here."""
+    path = os.path.join(DATA, "tf2.10-adam.h5")
+    guarded = importlib.import_module(state.__name__ + ".readers.guarded")
+    monkeypatch.setattr(guarded, "_WALK", "import os; os.abort()")
+    with pytest.raises(StateError, match="HDF5's library crashes on it"):
+        state.read(path)
+    monkeypatch.setattr(guarded, "_WALK", "import no_such_module")  # nothing can be tried there
+    assert state.read(path).rule == "Adam"
 
 
 @pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")

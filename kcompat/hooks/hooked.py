@@ -335,9 +335,10 @@ class Hooked:
         In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
         hook assigns and does not return. In a function all of it runs, in the order of the code.
         """
-        flat: List[Any] = []
-        for grad, _ in pairs:
-            flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+        return [_traced(self._step_of(pairs), autograph=False)(*flat_gradients(pairs))]
+
+    def _step_of(self, pairs: Sequence[Tuple[Any, Any]]) -> Callable[..., Any]:
+        """The hooks' step on these variables, as a function of `flat_gradients`."""
 
         def step(*tensors: Any) -> Any:
             rest = list(tensors)
@@ -351,7 +352,7 @@ class Hooked:
             with tf.control_dependencies(self._stepped(again)):
                 return tf.constant(0)
 
-        return [_traced(step, autograph=False)(*flat)]
+        return step
 
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]
@@ -522,6 +523,14 @@ def on_values(function: Callable[[Any], Any], grad: Any) -> Any:
     if isinstance(grad, tf.IndexedSlices):
         return tf.IndexedSlices(function(grad.values), grad.indices, grad.dense_shape)
     return function(grad)
+
+
+def flat_gradients(pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+    """The tensors that the gradients of a step are made of."""
+    flat: List[Any] = []
+    for grad, _ in pairs:
+        flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+    return flat
 
 
 def summed(grad: Any) -> Any:

@@ -38,6 +38,7 @@ class Found(NamedTuple):
         own: whether it is an optimizer of kcompat, whose slots have the rule's names.
         by_rule: whether the slots have the rule's names already, of a native optimizer.
         experimental: whether it is one of `tf.keras.optimizers.experimental` in TensorFlow 2.9 or 2.10.
+        velocity: what the variables of the list `_velocities` are called, "v" or "velocity", of keras_2_11.
         weights: the model's weights by name, if they were asked for.
     """
 
@@ -53,6 +54,7 @@ class Found(NamedTuple):
     own: bool = False
     by_rule: bool = False
     experimental: bool = False
+    velocity: Optional[str] = None
     weights: Optional[Dict[str, Any]] = None
 
 

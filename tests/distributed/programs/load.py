@@ -199,6 +199,7 @@ def spawn(api, mode):
 
 def fork(api, mode):
     """In forked processes, when the parent has imported everything and run nothing yet."""
+    kcompat.optimizer_class(rules.Adam, api)
     in_processes("fork", api, mode)
 
 
@@ -210,7 +211,7 @@ def in_processes(how, api, mode):
         each.start()
     try:
         for _ in processes:
-            expected(queue.get(timeout=200), 3)
+            expected(queue.get(timeout=400), 3)
     finally:
         for each in processes:
             each.join(10)
