@@ -286,8 +286,13 @@ class _Names:
         legacy = self._legacy(module, real)
         for name, value in new.items():
             self._patches.set(module, name, value)
-        for name, value in legacy.items():
-            self._patches.set(module.legacy, name, value)
+        # What is imported by its path may be another module than the attribute.
+        places = [module.legacy] if legacy else []
+        with contextlib.suppress(ImportError):
+            places.append(importlib.import_module(module.__name__ + ".legacy"))
+        for place in places:
+            for name, value in legacy.items():
+                self._patches.set(place, name, value)
 
     def _legacy(self, module: Any, real: Any) -> Dict[str, Any]:
         legacy = getattr(module, "legacy", None)

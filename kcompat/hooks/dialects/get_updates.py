@@ -15,7 +15,8 @@ from .. import backend
 from ..hooked import Hooked, _traced, flat_gradients
 
 _KEYWORDS = ("clipnorm", "clipvalue", "name")
-_RATES = ("learning_rate", "lr")
+# Variables of the class that the host has itself.
+_OURS = ("learning_rate", "lr", "iterations")
 
 
 class _Made(NamedTuple):
@@ -70,7 +71,7 @@ class GetUpdatesDialect(Hooked):
     # What the class keeps.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_kc" in self.__dict__ and name not in _RATES and hasattr(value, backend._INITIAL):
+        if "_kc" in self.__dict__ and name not in _OURS and hasattr(value, backend._INITIAL):
             self._kc_constants[name] = value
             object.__setattr__(self, name, value)
         elif name == "updates":
