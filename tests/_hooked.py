@@ -289,7 +289,8 @@ def adam_of_get_updates(base, K):
             grads = self.get_gradients(loss, params)
             self.updates = [K.update_add(self.iterations, 1)]
             step = K.cast(self.iterations, K.floatx()) + 1
-            rate = self.learning_rate * K.sqrt(1.0 - K.pow(self.beta_2, step)) / (1.0 - K.pow(self.beta_1, step))
+            power_1, power_2 = K.pow(self.beta_1, step), K.pow(self.beta_2, step)
+            rate = self.learning_rate * K.sqrt(1.0 - power_2) / (1.0 - power_1)
             ms = [K.zeros(K.int_shape(p), dtype=K.dtype(p), name="m_" + str(i)) for i, p in enumerate(params)]
             vs = [K.zeros(K.int_shape(p), dtype=K.dtype(p), name="v_" + str(i)) for i, p in enumerate(params)]
             self.weights = [self.iterations] + ms + vs

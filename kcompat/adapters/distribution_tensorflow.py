@@ -235,5 +235,3 @@ def _local_results(strategy: Any, value: Any) -> Any:
 def _at(values: Tuple[Any, ...], i: int) -> Any:
     """One device's part of a value, or the whole value if it is not there several times."""
     return values[i] if len(values) > 1 else values[0]
-
-

@@ -269,6 +269,8 @@ class _Names:
                 module = importlib.import_module(path)
             except ImportError:
                 continue
+            with contextlib.suppress(ImportError):  # which may make it another module than it was
+                importlib.import_module(path + ".legacy")
             if all(module is not each for each in found):
                 found.append(module)
         return found
@@ -286,13 +288,8 @@ class _Names:
         legacy = self._legacy(module, real)
         for name, value in new.items():
             self._patches.set(module, name, value)
-        # What is imported by its path may be another module than the attribute.
-        places = [module.legacy] if legacy else []
-        with contextlib.suppress(ImportError):
-            places.append(importlib.import_module(module.__name__ + ".legacy"))
-        for place in places:
-            for name, value in legacy.items():
-                self._patches.set(place, name, value)
+        for name, value in legacy.items():
+            self._patches.set(module.legacy, name, value)
 
     def _legacy(self, module: Any, real: Any) -> Dict[str, Any]:
         legacy = getattr(module, "legacy", None)

@@ -1,8 +1,8 @@
 """Optimizer packages of other people, unmodified, against the numbers that they give on their home release.
 
 `home.json` has those numbers: of TensorFlow 2.10 for OptimizerV2's, of 2.11 for lion-tf. KCOMPAT_WRITE_HOME=1
-writes them anew, there. keras-lookahead has no numbers of its own: on Keras 2.3, what reads the step counter and
-what counts it race, and runs differ from each other by a step. Here they are those of its formula.
+writes them anew, there. keras-lookahead has none: on Keras 2.3, what reads the step counter and what counts
+it race, and runs differ from each other by a step. Here its numbers are those of its formula.
 """
 
 import contextlib

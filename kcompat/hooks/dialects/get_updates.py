@@ -166,15 +166,21 @@ class GetUpdatesDialect(Hooked):
             object.__setattr__(self, "_kc_counts", counts)
             return tf.constant(0)
 
-        for name, variable in self._kc_constants.items():
-            value = variable.numpy() if tf.executing_eagerly() else getattr(variable, backend._INITIAL)
-            initial = functools.partial(tf.constant, value, variable.dtype.base_dtype)
-            object.__setattr__(self, name, self._shared_variable(name, initial))
+        self._own_constants(self, "")
+        for place, inner in self._inner_optimizers().items():
+            self._own_constants(inner, place + ".")
         _traced(trace, autograph=False).get_concrete_function()  # never run: it tells what is made
         with tf.init_scope():
             shapes = [tuple(tf.TensorShape(each.shape).as_list()) for each in variables]
             self._kc_made[:] = [self._create(made, variables) for made in _as_slots(found, shapes)]
         self._kc_order[:] = variables
+
+    def _own_constants(self, optimizer: Any, prefix: str) -> None:
+        """Makes variables of this optimizer out of those that a constructor has made."""
+        for name, variable in getattr(optimizer, "_kc_constants", {}).items():
+            value = variable.numpy() if tf.executing_eagerly() else getattr(variable, backend._INITIAL)
+            initial = functools.partial(tf.constant, value, variable.dtype.base_dtype)
+            object.__setattr__(optimizer, name, self._shared_variable(prefix + name, initial))
 
     def _create(self, made: _Made, variables: Sequence[Any]) -> Any:
         names = self.__dict__.setdefault("_kc_names", {})
