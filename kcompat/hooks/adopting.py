@@ -169,9 +169,10 @@ def _known(cls: Any, dialect: Optional[str]) -> str:
         return dialect
     found = dialect_of(cls)
     if found is None:
+        signs = sorted(min(each).split()[-1] for each in _SIGNS.values())
         raise HookError(
             "adopt({}): it has no hook of an optimizer of TensorFlow or Keras ({}). If it has, say which "
-            "with dialect=.".format(_path(cls), ", ".join(sorted(min(s) for s in _SIGNS.values())))
+            "with dialect=.".format(_path(cls), ", ".join(signs))
         )
     return found
 

@@ -67,6 +67,8 @@ class GetUpdatesDialect(Hooked):
         object.__setattr__(self, "_kc_order", [])
         self._set_up_hooks(kwargs.get("name") or where)
         object.__setattr__(self, "updates", [])
+        # Training loops of Keras on TensorFlow 1 call a method of this name, too: their host's.
+        object.__setattr__(self, "get_updates", self._get_updates)
 
     # What the class keeps.
 
@@ -197,9 +199,17 @@ class GetUpdatesDialect(Hooked):
         """The updates of a step: what it gives to `K.update()` is written."""
         raise HookError("{} does not define get_updates(loss, params).".format(type(self).__name__))
 
+    def _get_updates(self, loss: Any, params: Sequence[Any]) -> Any:
+        if self._is_collecting():
+            return type(self).get_updates(self, loss, params)
+        host: Any = super()
+        return host.get_updates(loss, params)
+
     def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The gradients of this step, clipped by what the constructor was given."""
-        here = backend.collector()
+        here, host = backend.collector(), super()
+        if here is None and hasattr(host, "get_gradients"):
+            return list(host.get_gradients(loss, params))  # a training loop of the host asks
         if here is None:
             raise HookError(
                 "{}.get_gradients() is called outside of a step: here a step is given its gradients.".format(
