@@ -18,8 +18,8 @@ What differs:
 - With `model` and zero_penalties, keras-adamw zeroes the penalties before it reads them, and nothing decays;
   here they are read first. Its AdamW does nothing with `decay`; here it is inverse-time decay.
 - A name of `weight_decays` fits with and without ":0"; on Keras 3 it is the variable's path.
-- Penalties are zeroed of every layer inside a model, also of nested ones. In a TensorFlow 1 graph the
-  penalties are part of the loss when the layer is called, and zeroing them would do nothing: it raises.
+- Penalties are zeroed of every layer inside a model, also of nested ones. In Keras 2.2 and 2.3 they are part
+  of the graph once the layer is built, and zeroing them would do nothing: it raises.
 """
 
 from __future__ import annotations
@@ -233,10 +233,11 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
         zero_penalties: whether to set them to 0 on the layers.
 
     Raises:
-        RuleError: they are to be zeroed and are part of a TensorFlow 1 graph already.
+        RuleError: they are to be zeroed and are part of a graph already (Keras 2.2 and 2.3).
     """
     found: Dict[str, Tuple[float, float]] = {}
     regularizers: List[Any] = []
+    fixed = False
     for layer in _layers(model):
         for weight, attribute in _REGULARIZERS.items():
             regularizer, variable = getattr(layer, attribute, None), getattr(layer, weight, None)
@@ -246,8 +247,9 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
             if l1 or l2:
                 found[_bare(getattr(variable, "path", None) or variable.name)] = (l1, l2)
                 regularizers.append(regularizer)
+                fixed = fixed or _has_tensors(layer)
     if zero_penalties and regularizers:
-        if any(hasattr(loss, "op") and not hasattr(loss, "numpy") for loss in model.losses):
+        if fixed:
             raise RuleError(
                 "The penalties of {} are part of a TensorFlow 1 graph, and can't be zeroed there. Take "
                 "get_weight_decays(model), make the model without regularizers, and give them as "
@@ -259,6 +261,15 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
                 if value is not None:
                     setattr(regularizer, each, value * 0)
     return found
+
+
+def _has_tensors(layer: Any) -> bool:
+    """Whether a layer's penalties are tensors of a graph, made when it was built, as in Keras 2.2 and 2.3.
+
+    tf.keras makes them anew each time that it is asked, and then of the regularizer as it is.
+    """
+    before, after = (list(getattr(layer, "losses", ())) for _ in range(2))
+    return any(hasattr(loss, "op") and any(loss is each for each in after) for loss in before)
 
 
 def fill_dict_in_order(names: Dict[str, Any], values: Any) -> Dict[str, Any]:

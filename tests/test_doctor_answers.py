@@ -14,7 +14,7 @@ from test_doctor import command
 from kcompat import cli
 from kcompat.cli import diagnosis, problems
 from kcompat.cli.problems import PROBLEMS, match
-from kcompat.environment import host_class, lineage
+from kcompat.environment import detect, host_class, lineage
 
 BY_NAME = {each.name: each for each in PROBLEMS}
 SPOKEN = [each for each in PROBLEMS if each.patterns]
@@ -594,6 +594,9 @@ def test_a_class_written_for_another_api(api, other, module):
     module(Mine=type("Mine", (base,), dict(hooks[other], get_config=lambda self: {})))
     found = diagnosis.diagnose("its_module:Mine")
     assert found.works is False and found.reasons and len(found.advice) >= 2
+    adopting = [each for each in found.advice if "hooks.adopt(Mine)" in each]
+    # The hooks of others call TensorFlow.
+    assert len(adopting) == (detect().keras_backend in (None, "tensorflow"))
     assert (found.facts["API"], found.facts["written for"]) == (api, other)
 
 

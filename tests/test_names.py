@@ -591,7 +591,7 @@ def test_adamw_reads_the_penalties_of_a_model():
     assert adamw.get_weight_decays(model, zero_penalties=True) == {"cell/kernel": (0.25, 0.5)}
     assert (penalty.l1, float(penalty.l2)) == (0, 0)
     penalty.l1 = 0.5
-    model.losses = [Thing(op=None)]
+    inner.losses = [Thing(op=None)]
     with pytest.raises(kcompat.RuleError, match="can't be zeroed"):
         adamw.get_weight_decays(model, zero_penalties=True)
     assert penalty.l1 == 0.5
