@@ -95,7 +95,8 @@ def many_variables(api, mode):
         params, _ = kcompat.testing.reference(rules.Adam(0.1), [np.zeros(2)], [[np.ones(2)]] * 2)
         for value in training.values():
             np.testing.assert_allclose(value, params[0], rtol=1e-5)
-        assert time.process_time() - started < 180
+        # On JAX most of it is XLA's, which compiles the graph.
+        assert time.process_time() - started < 300
 
 
 def many_parameters(api, mode):
