@@ -70,7 +70,7 @@ def test_it_agrees_with_numpy(api, mode):
 def test_its_learning_rate_is_live_and_its_state_travels(api):
     make = written(api)
     optimizer, variables = make(0.01, epsilon=1e-3), eager_variables(START)
-    assert optimizer.get_config()["lr"] == pytest.approx(0.01)
+    assert optimizer.get_config()["learning_rate"] == pytest.approx(0.01)
 
     @tf.function
     def step(grads):

@@ -330,6 +330,68 @@ def test_inside_a_loss_scale_optimizer(host, tmp_path):
 
 
 @pytest.mark.wide
+@pytest.mark.skipif(WITHOUT_TENSORFLOW, reason="a checkpoint needs TensorFlow")
+@pytest.mark.parametrize("host", BY_APPLY, ids=label)
+def test_checkpoints_of_an_optimizer_alone(host, tmp_path):
+    """Built by hand, so that its slots are not called after it, and saved without the model."""
+    import tensorflow as tf
+
+    if is_of_early_keras_3(host[2].Adam):
+        pytest.skip("TensorFlow can't save its optimizers")
+    _, keras, optimizers = host
+    keras.backend.clear_session()
+    made, optimizer = natives.model(keras), optimizers.Adam(learning_rate=natives.RATE)
+    if not is_v2(optimizer):
+        optimizer.build(made.trainable_variables)
+    natives.train(optimizer, made.trainable_variables)
+    live = natives.slots_of(optimizer, "Adam", made.trainable_variables)
+    session = {} if tf.executing_eagerly() else {"session": natives._backend().get_session()}
+    path = tf.train.Checkpoint(trainer=optimizer).write(str(tmp_path / "alone"), **session)
+    if is_v2(optimizer):  # TensorFlow leaves out slots of variables that are not in the checkpoint
+        with pytest.raises(StateError, match="holds no optimizer state"):
+            state.read(path)
+        return
+    read = state.read(path)
+    assert read.rule in ("Adam", None)  # Adam's slots are AdamW's
+    compare(read, live)
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not BY_APPLY or not is_zip_host(), reason="there is no Keras here that writes such files")
+def test_what_could_be_averages_is_asked_about(tmp_path):
+    _, keras, optimizers = BY_APPLY[0]
+    keras.backend.clear_session()
+    made, optimizer = natives.model(keras), optimizers.SGD(learning_rate=natives.RATE, use_ema=True)
+    made.compile(optimizer, "mse")
+    natives.train(optimizer, made.trainable_variables)
+    names = [natives.name_of(variable) for variable in made.trainable_variables]
+    path = str(tmp_path / "m.weights.h5")
+    made.save_weights(path)
+    arguments = {"rule": "SGD", "variables": names}
+    if is_keras_3(optimizer):  # SGD of before keeps a velocity, too
+        with pytest.raises(StateError, match="more than one way.*use_ema"):
+            state.read(path, **arguments)
+    read = state.read(path, hyper={"use_ema": True, "momentum": 0.0}, **arguments)
+    assert read.slot_names == ["average"]
+
+
+def test_factors_are_told_apart_by_their_shapes():
+    split = importlib.import_module(state.__name__ + ".readers.positions").split
+
+    def arrays(*shapes):
+        return [np.zeros((), "int64"), *(np.zeros(shape, "float32") for shape in shapes)]
+
+    factored, plain = [(3,), (4,), (3, 4)], [(4,)]
+    found = split("f", "keras_2_11", "Adafactor", {}, arrays(*factored, *plain, *plain))
+    assert [sorted(each) for each in found.slots] == [["c", "r", "v"], ["v"], ["v"]]
+    found = split("f", "keras_2_11", "Adafactor", {"use_ema": True}, arrays((3, 4), (4,), *factored, *plain))
+    assert [sorted(each) for each in found.slots] == [["average", "c", "r", "v"], ["average", "v"]]
+    for wrong in ([(3,), (3, 4)], [(4,), (3,), (3, 4)]):
+        with pytest.raises(StateError, match="does not keep arrays of the shapes"):
+            split("f", "keras_2_11", "Adafactor", {}, arrays(*wrong))
+
+
+@pytest.mark.wide
 @pytest.mark.parametrize("host", BY_APPLY, ids=label)
 def test_saved_models(host, tmp_path):
     if WITHOUT_TENSORFLOW:

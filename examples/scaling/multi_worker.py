@@ -6,7 +6,7 @@ On one machine, to try it: python local_cluster.py --worker 2 multi_worker.py FO
 
 TensorFlow 2.4 and later: with `fit` up to 2.15, and from 2.16 on with a loop of one's own, because Keras 3's
 `fit` does not run under this strategy. FOLDER is where the machine keeps its backups: when the program is
-started again, it goes on where the last epoch ended.
+started again after a fault, it goes on where the last epoch ended.
 """
 
 import os

@@ -354,7 +354,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if repeat is None or not repeat.fits(grads):
             return False
         with Uninterrupted():
-            repeat.take(grads, *self._steps_done())
+            try:
+                repeat.take(grads, *self._steps_done())
+            except tf.errors.ResourceExhaustedError as error:
+                self._warn_of_a_part(error, len(grads))
+                raise
             self._count([], None, False)
         return True
 

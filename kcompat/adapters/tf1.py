@@ -106,9 +106,7 @@ class TF1Adapter(TensorFlowAdapter):
             return self._get_or_make_slot(variable, value, name, op_name)
         # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
         # with a cond(), which from 2.0 on reads the other variable before it is initialized.
-        slot = self._get_or_make_slot(
-            variable, tf.zeros(value.shape, value.dtype), name, op_name
-        )
+        slot = self._get_or_make_slot(variable, tf.zeros(value.shape, value.dtype), name, op_name)
         slot._initializer_op = v1.assign(slot, value).op
         return slot
 

@@ -22,7 +22,7 @@ _HOSTS = ("tensorflow", "tensorflow_core", "keras", "tf_keras", "builtins", "abc
 
 # What only code of one dialect says: methods that it defines or calls, and arguments.
 _SIGNS = {
-    "keras": {"update_step", "add_variable_from_reference", "add_optimizer_variables"},
+    "keras": {"def update_step", "add_variable_from_reference", "add_optimizer_variables"},
     "tf1": {
         "_apply_dense",
         "_apply_sparse",
@@ -169,9 +169,10 @@ def _known(cls: Any, dialect: Optional[str]) -> str:
         return dialect
     found = dialect_of(cls)
     if found is None:
+        signs = sorted(min(each).split()[-1] for each in _SIGNS.values())
         raise HookError(
             "adopt({}): it has no hook of an optimizer of TensorFlow or Keras ({}). If it has, say which "
-            "with dialect=.".format(_path(cls), ", ".join(sorted(min(s) for s in _SIGNS.values())))
+            "with dialect=.".format(_path(cls), ", ".join(signs))
         )
     return found
 
@@ -196,7 +197,7 @@ def dialect_in(names: Set[str]) -> Optional[str]:
         return best
     if names & {"_resource_apply_dense", "_resource_apply_sparse"}:
         return "optimizer_v2"
-    return "get_updates" if "get_updates" in names else None
+    return "get_updates" if "def get_updates" in names else None
 
 
 def _inherited(cls: Any) -> Optional[str]:
@@ -206,8 +207,12 @@ def _inherited(cls: Any) -> Optional[str]:
 
 
 def names_in(namespace: Any) -> Set[str]:
-    """The names that a class's body defines, and that its functions use or take as arguments."""
+    """The names that a class's body defines, and that its functions use or take as arguments.
+
+    A function that it defines is there as "def name", too.
+    """
     names = {name for name in namespace if not name.startswith("__")}
+    names |= {"def " + name for name in names if any(True for _ in _functions(namespace[name]))}
     for value in namespace.values():
         for function in _functions(value):
             for code in _codes(function.__code__):

@@ -423,7 +423,12 @@ def _moves(view: View, variable: Any, key: str, state: State, rate: _Rate) -> Tu
 
 
 def _hint(left: Sequence[str]) -> str:
-    hints = {"average": "use_ema=True", "accumulated": "gradient_accumulation_steps"}
+    hints = {
+        "average": "use_ema=True",
+        "accumulated": "gradient_accumulation_steps",
+        "m": "momentum",
+        "momentum": "momentum",
+    }
     found = [hints[name] for name in left if name in hints]
     return " (it was made without {})".format(" and ".join(found)) if found else ""
 

@@ -38,10 +38,10 @@ def in_a_cluster(name, arguments, **jobs):
 def test_multi_worker(tmp_path):
     said = in_a_cluster("multi_worker.py", [tmp_path / "{task}"], worker=2)
     assert said.count("2 replicas") == 2, said
-    # Started again, for two epochs more.
+    # Started again, for two epochs more; `fit` takes its backups away when it has ended well.
     said = in_a_cluster("multi_worker.py", [tmp_path / "{task}", 5], worker=2)
     losses = [line.split()[2:] for line in said.splitlines() if line.startswith("2 replicas")]
-    assert [len(each) for each in losses] == [2, 2], said
+    assert [len(each) for each in losses] == [2 if RELEASE >= (2, 16) else 5] * 2, said
 
 
 @pytest.mark.skipif(RELEASE < (2, 4), reason="ClusterCoordinator came with TensorFlow 2.4")

@@ -15,7 +15,8 @@ from .. import backend
 from ..hooked import Hooked, _traced, flat_gradients
 
 _KEYWORDS = ("clipnorm", "clipvalue", "name")
-_RATES = ("learning_rate", "lr")
+# Variables of the class that the host has itself.
+_OURS = ("learning_rate", "lr", "iterations")
 
 
 class _Made(NamedTuple):
@@ -66,11 +67,13 @@ class GetUpdatesDialect(Hooked):
         object.__setattr__(self, "_kc_order", [])
         self._set_up_hooks(kwargs.get("name") or where)
         object.__setattr__(self, "updates", [])
+        # Training loops of Keras on TensorFlow 1 call a method of this name, too: their host's.
+        object.__setattr__(self, "get_updates", self._get_updates)
 
     # What the class keeps.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_kc" in self.__dict__ and name not in _RATES and hasattr(value, backend._INITIAL):
+        if "_kc" in self.__dict__ and name not in _OURS and hasattr(value, backend._INITIAL):
             self._kc_constants[name] = value
             object.__setattr__(self, name, value)
         elif name == "updates":
@@ -165,15 +168,21 @@ class GetUpdatesDialect(Hooked):
             object.__setattr__(self, "_kc_counts", counts)
             return tf.constant(0)
 
-        for name, variable in self._kc_constants.items():
-            value = variable.numpy() if tf.executing_eagerly() else getattr(variable, backend._INITIAL)
-            initial = functools.partial(tf.constant, value, variable.dtype.base_dtype)
-            object.__setattr__(self, name, self._shared_variable(name, initial))
+        self._own_constants(self, "")
+        for place, inner in self._inner_optimizers().items():
+            self._own_constants(inner, place + ".")
         _traced(trace, autograph=False).get_concrete_function()  # never run: it tells what is made
         with tf.init_scope():
             shapes = [tuple(tf.TensorShape(each.shape).as_list()) for each in variables]
             self._kc_made[:] = [self._create(made, variables) for made in _as_slots(found, shapes)]
         self._kc_order[:] = variables
+
+    def _own_constants(self, optimizer: Any, prefix: str) -> None:
+        """Makes variables of this optimizer out of those that a constructor has made."""
+        for name, variable in getattr(optimizer, "_kc_constants", {}).items():
+            value = variable.numpy() if tf.executing_eagerly() else getattr(variable, backend._INITIAL)
+            initial = functools.partial(tf.constant, value, variable.dtype.base_dtype)
+            object.__setattr__(optimizer, name, self._shared_variable(prefix + name, initial))
 
     def _create(self, made: _Made, variables: Sequence[Any]) -> Any:
         names = self.__dict__.setdefault("_kc_names", {})
@@ -190,9 +199,17 @@ class GetUpdatesDialect(Hooked):
         """The updates of a step: what it gives to `K.update()` is written."""
         raise HookError("{} does not define get_updates(loss, params).".format(type(self).__name__))
 
+    def _get_updates(self, loss: Any, params: Sequence[Any]) -> Any:
+        if self._is_collecting():
+            return type(self).get_updates(self, loss, params)
+        host: Any = super()
+        return host.get_updates(loss, params)
+
     def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The gradients of this step, clipped by what the constructor was given."""
-        here = backend.collector()
+        here, host = backend.collector(), super()
+        if here is None and hasattr(host, "get_gradients"):
+            return list(host.get_gradients(loss, params))  # a training loop of the host asks
         if here is None:
             raise HookError(
                 "{}.get_gradients() is called outside of a step: here a step is given its gradients.".format(
