@@ -307,10 +307,8 @@ class _Names:
         real = real._kc_real if isinstance(real, _Deciding) else real
         if self._asked is None and lineage(real) == "optimizer_v2":
             whole = is_home("optimizer_v2", "optimizer_v2", real)
-            base, named = (
-                real if whole else self._optimizer(real),
-                {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS},
-            )
+            base = real if whole else self._optimizer(real)
+            named = {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}
         else:
             base, named = self._base("optimizer_v2", real), {n: self._v2(n, real) for n in _OPTIMIZERS}
         for package in _OPTIMIZER_V2:
