@@ -1,5 +1,6 @@
 """The plan of a step: fused kernels where they compute the rule, which is never wrong without them."""
 
+import contextlib
 import inspect
 
 import numpy as np
@@ -363,13 +364,14 @@ def test_traced_once_whatever_the_rate(api):
         optimizer.apply_gradients(list(zip(grads, variables)))
         return before - to_numpy(variables[5])[0]
 
+    assert move() == 0.5  # operation by operation: a step that is taken once is not worth a trace
     assert move() == 0.5
     runs = Counting.runs
     for rate in (0.25, 2.0, 1.0):
         optimizer.learning_rate = rate
         assert move() == rate
     assert runs == Counting.runs
-    assert int(to_numpy(optimizer.iterations)) == 4
+    assert int(to_numpy(optimizer.iterations)) == 5
     # A late variable, and one without a gradient.
     variables.append(make_variable(api, np.zeros(3, "float32"), "late"))
     grads.append(as_gradient(np.ones(3, "float32"), variables[-1]))
@@ -409,4 +411,74 @@ def test_a_fixed_number_of_traces(api):
         pairs = [(as_gradient(np.ones(2, "float32"), v), v) for v in variables]
         optimizer.apply_gradients(pairs[:left_out] + pairs[left_out + 1 :])
     assert [to_numpy(v)[0] for v in variables] == [-5.5] * 12
-    assert len(optimizer._kc.compiled._functions) <= 8
+    assert not optimizer._kc.compiled._traced  # no set came a second time
+    for left_out in sorted([*range(12)] * 2):
+        pairs = [(as_gradient(np.ones(2, "float32"), v), v) for v in variables]
+        optimizer.apply_gradients(pairs[:left_out] + pairs[left_out + 1 :])
+    assert [to_numpy(v)[0] for v in variables] == [-16.5] * 12
+    assert len(optimizer._kc.compiled._traced) == 8
+
+
+AGAIN = {
+    "kernels": rules.Adam(0.5, epsilon=1e-3),
+    "two_kernels": rules.AdamW(0.5, weight_decay=0.1, epsilon=1e-3),
+    "traced": rules.Nadam(0.5, epsilon=1e-3),
+}
+
+
+@eager
+@pytest.mark.parametrize("name", sorted(AGAIN))
+@pytest.mark.wide
+def test_a_step_like_the_one_before(api, name):
+    """It is taken again without looking everything up, until something is not as it was."""
+    import tensorflow as tf
+
+    rule = AGAIN[name]
+    shapes = MANY if name == "traced" else MANY[:3]
+    params = starting_values(shapes)
+    gradients = varied_gradients(shapes, 12, sparse={0})
+    for row in (*gradients[:3], *gradients[4:7], *gradients[8:]):  # dense in all other steps
+        row[0] = varied_gradients(shapes[:1], 1)[0][0]
+    gradients[9][1] = None
+    optimizer = kcompat.optimizer(rule, api)
+    variables = [make_variable(api, p, "v{}".format(i)) for i, p in enumerate(params)]
+    again = []
+    for i, row in enumerate(gradients):
+        pairs = [(None if g is None else as_gradient(g, v), v) for g, v in zip(row, variables)]
+        if i == 10:  # in another dtype, and so computed anew
+            pairs = [(tf.cast(g, tf.float64), v) for g, v in pairs]
+        again.append(bool(optimizer._kc.compiled) and _is_again(optimizer, pairs))
+        with pytest.warns(UserWarning) if row[1] is None else contextlib.ExitStack():
+            optimizer.apply_gradients(pairs)
+    first = 2 if name == "traced" else 1
+    expected = [i >= first and i not in (3, 7, 9, 10) for i in range(12)]
+    assert again == expected
+    assert int(to_numpy(optimizer.iterations)) == 12
+    want = reference(rule, params, gradients)[0]
+    for variable, each in zip(variables, want):
+        np.testing.assert_allclose(to_numpy(variable), each, rtol=2e-5, atol=2e-6)
+
+
+def _is_again(optimizer, pairs):
+    repeat = optimizer._kc.compiled.repeat([variable for _, variable in pairs])
+    return repeat is not None and repeat.fits([grad for grad, _ in pairs])
+
+
+@eager
+def test_a_step_again_checks_what_it_is_given(api):
+    import tensorflow as tf
+
+    optimizer = kcompat.optimizer(rules.SGD(1.0), api)
+    variables = [make_variable(api, np.zeros((2, 1), "float32"), "v{}".format(i)) for i in range(2)]
+    good = [(tf.ones((2, 1)), v) for v in variables]
+    for _ in range(3):
+        optimizer.apply_gradients(good)
+    for bad in (tf.ones((2, 2)), tf.ones((1, 1)), tf.ones((2, 1), tf.int32), "no gradient"):
+        with pytest.raises(kcompat.GradientError):
+            optimizer.apply_gradients([good[0], (bad, variables[1])])
+    with pytest.raises(kcompat.GradientError, match="twice"):
+        optimizer.apply_gradients([good[0], good[0]])
+    assert [to_numpy(v)[0, 0] for v in variables] == [-3.0, -3.0]
+    optimizer.learning_rate = 0.5
+    optimizer.apply_gradients(good)
+    assert [to_numpy(v)[0, 0] for v in variables] == [-3.5, -3.5]

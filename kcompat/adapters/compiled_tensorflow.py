@@ -10,12 +10,14 @@ import logging
 from types import MappingProxyType
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Set, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from ..contract import check_result
 from ..namespaces.array import Array, weak_value
 from ..namespaces.tensorflow import keeping_nan
 from ..rule import HyperValues, UpdateRule
+from .repeat_tensorflow import Repeat
 
 # From this number of elements on, a variable is large: what its operations write no longer stays in a cache,
 # and to compile them, once a shape, pays off within a few steps.
@@ -201,8 +203,90 @@ def _find_not_recorded() -> Callable[[], ContextManager[Any]]:
 _not_recorded = _find_not_recorded()
 
 
+class Packing:
+    """How gradients are given to a traced function: small ones, of a dtype and with rows alike, end to end.
+
+    Each argument of a function costs as much as an operation.
+
+    Args:
+        grads: the gradients, tensors or IndexedSlices.
+        shapes: the shapes of their variables.
+
+    Attributes:
+        specs: the shapes and dtypes of the arguments, a `tf.TensorSpec` each.
+    """
+
+    def __init__(self, grads: Sequence[Any], shapes: Sequence[Tuple[int, ...]]) -> None:
+        self._sparse = [isinstance(grad, tf.IndexedSlices) for grad in grads]
+        packs: Dict[Any, List[int]] = {}
+        for i, (grad, shape, sparse) in enumerate(zip(grads, shapes, self._sparse)):
+            small = not sparse and shape and int(np.prod(shape)) < LARGE
+            packs.setdefault((grad.dtype, shape[1:]) if small else i, []).append(i)
+        self._packs = list(packs.values())
+        self._lengths = [[shapes[i][0] for i in pack] if len(pack) > 1 else [] for pack in self._packs]
+        self.specs: List[Any] = []
+        for pack, lengths in zip(self._packs, self._lengths):
+            grad, shape = grads[pack[0]], shapes[pack[0]]
+            if self._sparse[pack[0]]:
+                self.specs.append(tf.TensorSpec((None, *shape[1:]), grad.values.dtype))
+                self.specs.append(tf.TensorSpec((None,), grad.indices.dtype))
+            else:
+                self.specs.append(
+                    tf.TensorSpec((sum(lengths), *shape[1:]) if lengths else shape, grad.dtype)
+                )
+
+    def pack(self, grads: Sequence[Any]) -> List[Any]:
+        """The function's arguments."""
+        tensors = []
+        for pack in self._packs:
+            first = grads[pack[0]]
+            if len(pack) > 1:
+                tensors.append(tf.concat([grads[i] for i in pack], 0))
+            else:
+                tensors += [first.values, first.indices] if self._sparse[pack[0]] else [first]
+        return tensors
+
+    def unpack(self, tensors: Sequence[Any]) -> List[Any]:
+        """The gradients, of the function's arguments."""
+        rest = iter(tensors)
+        grads: Dict[int, Any] = {}
+        for pack, lengths in zip(self._packs, self._lengths):
+            tensor = next(rest)
+            if self._sparse[pack[0]]:
+                tensor = tf.IndexedSlices(tensor, next(rest))
+            grads.update(zip(pack, tf.split(tensor, lengths) if lengths else [tensor]))
+        return [grads[i] for i in range(len(grads))]
+
+
+class TracedStep:
+    """An eager step as one traced function of some scalars and of gradients.
+
+    Args:
+        body: the step: given the scalars, a float64 vector, and the gradients.
+        packing: how the gradients are given.
+        count: the number of scalars.
+    """
+
+    def __init__(
+        self, body: Callable[[Any, Sequence[Any]], None], packing: Packing, count: int
+    ) -> None:
+        def unpacked(numbers: Any, *tensors: Any) -> None:
+            body(numbers, packing.unpack(tensors))
+
+        self._packing = packing
+        specs = [tf.TensorSpec((count,), tf.float64), *packing.specs]
+        self._kept = _functions(unpacked, autograph=False, input_signature=specs)
+        # Called as it is, it looks at each argument anew, which takes longer than the step.
+        self._function = self._kept.get_concrete_function()
+
+    def __call__(self, numbers: Sequence[float], grads: Sequence[Any]) -> None:
+        """Takes the step."""
+        with _not_recorded():
+            self._function(tf.convert_to_tensor(numbers, tf.float64), *self._packing.pack(grads))
+
+
 class Compiled:
-    """What is compiled of one optimizer's step.
+    """What is compiled of one optimizer's step, and what takes eager steps again.
 
     Attributes:
         stacks: whether a rule goes element by element, by the rule and its namespace.
@@ -210,7 +294,9 @@ class Compiled:
 
     def __init__(self) -> None:
         self.stacks: Dict[Any, bool] = {}
-        self._functions: Dict[Any, Any] = {}
+        self._repeats: Dict[Tuple[int, ...], Repeat] = {}
+        self._traced: Dict[Any, TracedStep] = {}
+        self._met: Dict[Any, None] = {}
         self._large: Dict[Any, LargeStep] = {}
 
     def large_step(
@@ -228,24 +314,42 @@ class Compiled:
             self._large[key] = LargeStep(rule, xp, names, kinds)
         return self._large[key]
 
-    def step(self, key: Any, tensors: Sequence[Any], specs: Sequence[Any], body: Callable[..., None]) -> bool:
-        """Takes an eager step by the traced function for a set of variables: one set, one trace.
+    def traced_step(self, key: Any, make: Callable[[], TracedStep]) -> Optional[TracedStep]:
+        """The traced function for the eager steps on a set of variables: one set, one trace, at its second
+        step. What is done once is done before it would be traced.
 
         Args:
             key: what tells the sets apart.
-            tensors: the function's arguments.
-            specs: their shapes and dtypes, a `tf.TensorSpec` each.
-            body: the step.
+            make: makes the function.
 
         Returns:
-            False if there are too many sets, or traced functions are switched off: nothing was done.
+            None at the first step, if there are too many sets, or if traced functions are switched off.
         """
         if _run_eagerly():
-            return False
-        if key not in self._functions:
-            if len(self._functions) >= _MOST_TRACES:
-                return False
-            self._functions[key] = _functions(body, autograph=False, input_signature=list(specs))
-        with _not_recorded():
-            self._functions[key](*tensors)
-        return True
+            return None
+        if key not in self._traced:
+            if key not in self._met or len(self._traced) >= _MOST_TRACES:
+                self._met[key] = None
+                if len(self._met) > _MOST_TRACES:
+                    del self._met[next(iter(self._met))]
+                return None
+            del self._met[key]
+            self._traced[key] = make()
+        return self._traced[key]
+
+    def remember(self, repeat: Repeat) -> None:
+        """Keeps what takes a step again; that of the lists of variables met last."""
+        if len(self._repeats) >= _MOST_TRACES:
+            del self._repeats[next(iter(self._repeats))]
+        self._repeats[_ids(repeat.variables)] = repeat
+
+    def repeat(self, variables: Sequence[Any]) -> Optional[Repeat]:
+        """What takes a step on a list of variables again, if there is such a thing."""
+        if not self._repeats:
+            return None
+        found = self._repeats.get(_ids(variables))
+        return None if found is None or (found.traced and _run_eagerly()) else found
+
+
+def _ids(variables: Sequence[Any]) -> Tuple[int, ...]:
+    return tuple([id(variable) for variable in variables])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import keras
@@ -16,6 +17,23 @@ from .step import Overwritten, StepAdapter
 
 # In Keras 3.0 keras.Variable is a subclass of what layers and optimizers make.
 KerasVariable = next((c for c in keras.Variable.__mro__ if c.__name__ == "KerasVariable"), keras.Variable)
+
+
+def _scope_check() -> Callable[[], bool]:
+    """What tells whether variables stand for other values, while a function of the model's state is computed.
+
+    Keras has no public name for it. Where it is not found, it is taken to be so: nothing is written in place.
+    """
+    for module in ("keras.src.backend.common.stateless_scope", "keras.src.backend"):
+        try:
+            found: Callable[[], bool] = importlib.import_module(module).in_stateless_scope
+            return found
+        except (ImportError, AttributeError):
+            continue
+    return lambda: True
+
+
+in_stateless_scope = _scope_check()
 
 
 class Keras3Base(StepAdapter):

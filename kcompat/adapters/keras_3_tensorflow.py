@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from .keras_3_base import Keras3Base
+from .base import VariableState
+from .keras_3_base import Keras3Base, KerasVariable, in_stateless_scope
 from .tensorflow_base import TensorFlowAdapter, _no_autograph
 
 
@@ -27,6 +28,16 @@ class Keras3TensorFlowAdapter(Keras3Base, TensorFlowAdapter):
         # tf.train.Checkpoint of TensorFlow 2.11 and later finds out with dir() whether an object's slots are
         # no attributes of it, and are to be saved apart. Here they are in the host's list of variables.
         return [name for name in super().__dir__() if name != "get_slot_names"]
+
+    # The step.
+
+    @staticmethod
+    def _memory(variables: Sequence[Any], known: Sequence[VariableState]) -> List[Tuple[Any, Any]]:
+        everything = [*variables, *[slot for each in known for slot in each.slots.values()]]
+        return [(each, each._value) for each in everything if isinstance(each, KerasVariable)]
+
+    def _is_here_and_now(self) -> bool:
+        return super()._is_here_and_now() and not in_stateless_scope()
 
     # The host's hooks.
 

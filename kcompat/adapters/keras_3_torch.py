@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, Callable, Iterable, List, Sequence, Tuple
 
 import torch
@@ -11,27 +10,11 @@ from ..errors import GradientError
 from .base import VariableState, as_pairs
 from .groups_torch import Groups, Repeat, tensor
 from .keras_3_arrays import Keras3ArraysAdapter
+from .keras_3_base import in_stateless_scope
 from .kernels import Chain, inside
 from .kernels_torch import blocks_of, fused_of
 from .plan import Way, the_rule
 from .step import Gradient
-
-
-def _scope_check() -> Callable[[], bool]:
-    """What tells whether variables stand for other values, while a function of the model's state is computed.
-
-    Keras has no public name for it. Where it is not found, it is taken to be so: nothing is written in place.
-    """
-    for module in ("keras.src.backend.common.stateless_scope", "keras.src.backend"):
-        try:
-            found: Callable[[], bool] = importlib.import_module(module).in_stateless_scope
-            return found
-        except (ImportError, AttributeError):
-            continue
-    return lambda: True
-
-
-_in_scope = _scope_check()
 
 
 class Keras3TorchAdapter(Keras3ArraysAdapter):
@@ -42,7 +25,7 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     # Arrays.
 
     def _native(self, variable: Any) -> Any:
-        return super()._native(variable) if _in_scope() else tensor(variable)
+        return super()._native(variable) if in_stateless_scope() else tensor(variable)
 
     def _variable_name(self, variable: Any) -> str:
         if isinstance(variable, torch.Tensor):  # which has no name of its own
@@ -123,7 +106,7 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
         self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
     ) -> List[Any]:
         self._kc.repeat = None
-        if _in_scope():  # nothing may be written in place
+        if in_stateless_scope():  # nothing may be written in place
             return super()._update_each(todo, step, ordered)
         groups, rest = Groups(step), []
         for i, (variable, known, gradient, hyper) in enumerate(todo):
@@ -140,7 +123,7 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _apply(self, grads_and_vars: Iterable[Any], global_step: Any) -> None:
         pairs = as_pairs(type(self).__name__, grads_and_vars)
         repeat = self._kc.repeat
-        if repeat is None or _in_scope() or not repeat.fits(pairs) or not self._again(repeat, pairs):
+        if repeat is None or in_stateless_scope() or not repeat.fits(pairs) or not self._again(repeat, pairs):
             super()._apply(pairs, global_step)
         else:
             self._count([], global_step, False)

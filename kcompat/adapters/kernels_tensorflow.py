@@ -8,7 +8,7 @@ compile any tf.function, has each of them. A rule without a kernel is never wron
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import tensorflow as tf
 
@@ -68,6 +68,37 @@ class Kernel:
         """The operation for a variable, or None if there is none."""
         return self.resource if hasattr(native, "handle") else self.reference
 
+    def call(self, native: Any, slots: Mapping[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+        """The operation for a variable, and its arguments but for gradient and scalars.
+
+        Args:
+            native: TensorFlow's variable.
+            slots: TensorFlow's variables of its slots, by the rule's names.
+        """
+        targets = dict({name: slots[slot] for name, slot in self.slots.items()}, var=native)
+        if hasattr(native, "handle"):
+            targets = {name: target.handle for name, target in targets.items()}
+        else:
+            targets = {name: target._ref() for name, target in targets.items()}
+        return self.of(native), dict(targets, **self.attributes)
+
+    def numbers(self, xp: Any, hyper: Any, step: Any) -> Tuple[Dict[str, Any], Any]:
+        """The scalar arguments as tensors, and the part of the parameter that weight decay leaves.
+
+        That part is None where it is all of it.
+
+        Args:
+            xp: the namespace.
+            hyper, step: as the rule is given them.
+        """
+        values = self.scalars(xp, hyper, step)
+        tensors = {name: _as_tensor(value, xp.compute_dtype) for name, value in values.items()}
+        if self.decays:
+            part = weak_value(1 - hyper.weight_decay * hyper.learning_rate)
+            if not (isinstance(part, float) and part == 1.0):
+                return tensors, _as_tensor(part, xp.compute_dtype)
+        return tensors, None
+
 
 def assign_part(native: Any, part: Any) -> Any:
     """Assigns a resource variable a part of its value. Returns the operation; None if that can't be done so.
@@ -83,12 +114,25 @@ def assign_part(native: Any, part: Any) -> Any:
     return written if written is not None else part
 
 
+def write_part(native: Any, part: Any) -> Any:
+    """Assigns a variable a part of what was put together, as `read_part` reads one. Returns the operation."""
+    raw = getattr(tf, "raw_ops", None)
+    if raw is None or not hasattr(native, "handle"):
+        return native.assign(part, read_value=False)
+    return raw.AssignVariableOp(resource=native.handle, value=part)
+
+
 def read_part(native: Any) -> Any:
     """The value of a variable, to be put together with others: read by one operation where that can be."""
     raw = getattr(tf, "raw_ops", None)
     if raw is None or not hasattr(native, "handle"):
         return native.read_value()
     return raw.ReadVariableOp(resource=native.handle, dtype=native.dtype.base_dtype)
+
+
+def _as_tensor(value: Any, dtype: Any) -> Any:
+    """A number or a float64 scalar as a tensor of a dtype."""
+    return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 def _rounded(value: Any, dtype: Any) -> Any:

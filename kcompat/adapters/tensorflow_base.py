@@ -29,13 +29,23 @@ from ..rule import hyper_values
 from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
-from .compiled_tensorflow import FEW, LARGE, Compiled, why_no_xla, why_not_fused
+from .compiled_tensorflow import (
+    FEW,
+    LARGE,
+    Compiled,
+    Packing,
+    TracedStep,
+    why_no_xla,
+    why_not_fused,
+)
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
 from .kernels import Chain, inside
-from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part
+from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part, write_part
 from .plan import Way, no_kernel, the_rule
+from .repeat_tensorflow import Repeat, is_plain, kernels_again
 from .step import Gradient, StepAdapter
+from .uninterrupted import Uninterrupted
 
 v1 = tf.compat.v1
 _is_tensor = getattr(tf, "is_tensor", lambda value: isinstance(value, tf.Tensor))  # none in TensorFlow 1.13
@@ -118,10 +128,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 "The variable {!r} is a reference variable of a TensorFlow 1 graph, which Keras' optimizers "
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
-        strategy = tf.distribute.get_strategy()
-        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
-        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
-        if made_here is not None and not made_here(self._native(variable)):
+        if not self._is_made_here(self._native(variable)):
+            strategy = type(tf.distribute.get_strategy()).__name__
+            named = strategy if self._has_strategy() else "no strategy"
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
                 "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
@@ -254,47 +263,108 @@ class TensorFlowAdapter(DistributedStepAdapter):
             for each in known:
                 if each.unset is not None:
                     self._set_slots(each)
-        if tf.executing_eagerly() and self._run_traced(grads, variables, known):
-            return []
-        return super()._write_all(grads, variables, known, checks)
+        if not tf.executing_eagerly() or self._has_strategy():
+            return super()._write_all(grads, variables, known, checks)
+        slow = self._is_worth_a_trace(known, grads)
+        traced = self._traced_step(grads, variables, known) if slow else None
+        if traced is None:
+            super()._write_all(grads, variables, known, checks)
+        else:
+            try:
+                traced(self._numbers(*self._steps_done()), grads)
+            except tf.errors.ResourceExhaustedError as error:
+                self._warn_of_a_part(error, len(known))
+                raise
+        if traced is not None or not slow:
+            self._remember(grads, variables, known, traced)
+        return []
 
-    def _run_traced(
+    def _numbers(self, done: Any, step: Any) -> List[Any]:
+        """What a traced step is given: the step's number and the hyperparameters in their order."""
+        return [step, *[self._hyper_value(hyper, done) for hyper in self._kc.hypers.values()]]
+
+    def _traced_step(
         self, grads: Sequence[Any], variables: Sequence[Any], known: Sequence[VariableState]
-    ) -> bool:
-        """In eager mode, takes a step by one traced function, if many rules run by their own operations.
-
-        Returns:
-            Whether it was taken so.
-        """
-        if self._has_strategy() or not self._is_worth_a_trace(known, grads):
-            return False
-        done, step = self._steps_done()
+    ) -> Optional[TracedStep]:
+        """In eager mode, the step as one traced function; None where it is not to be traced."""
         hypers = list(self._kc.hypers.values())
-        values = [step, *[self._hyper_value(hyper, done) for hyper in hypers]]
-        numbers = tf.convert_to_tensor(values, tf.float64)
-        key: List[Any] = []
-        tensors, specs = [numbers], [tf.TensorSpec(numbers.shape, tf.float64)]
-        for each, grad in zip(known, grads):
-            sparse = isinstance(grad, tf.IndexedSlices)
-            parts = [grad.values, grad.indices] if sparse else [grad]
-            shapes = [(None, *each.shape[1:]), (None,)] if sparse else [each.shape]
-            key.append((id(each), *[part.dtype for part in parts]))
-            tensors += parts
-            specs += [tf.TensorSpec(shape, part.dtype) for shape, part in zip(shapes, parts)]
 
-        def body(numbers: Any, *tensors: Any) -> None:
-            rest = iter(tensors)
-            given = [next(rest) if len(k) == 2 else tf.IndexedSlices(next(rest), next(rest)) for k in key]
+        def body(numbers: Any, grads: Sequence[Any]) -> None:
             step, *values = tf.unstack(numbers)
             scalars = {
                 xp: {(id(h.rule), h.name): xp.scalar(v) for h, v in zip(hypers, values)}
                 for xp in {each.xp for each in known}
             }
-            gradients = [self._gradient(g, k, v) for g, k, v in zip(given, known, variables)]
+            gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
             with self._after([check for gradient in gradients for check in gradient.checks]):
                 self._update_all(gradients, known, variables, scalars, step, ordered=False)
 
-        return self._compiled().step(tuple(key), tensors, specs, body)
+        def make() -> TracedStep:
+            return TracedStep(body, Packing(grads, [each.shape for each in known]), 1 + len(hypers))
+
+        key = [
+            (id(each), grad.values.dtype, grad.indices.dtype)
+            if isinstance(grad, tf.IndexedSlices)
+            else (id(each), grad.dtype)
+            for each, grad in zip(known, grads)
+        ]
+        return self._compiled().traced_step(tuple(key), make)
+
+    def _remember(
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        known: Sequence[VariableState],
+        traced: Optional[TracedStep],
+    ) -> None:
+        """Keeps what takes an eager step again, if nothing in it is to be decided anew each time."""
+        if not all(map(is_plain, grads)):
+            return
+        if traced is not None:
+
+            def take(grads: Sequence[Any], done: Any, step: Any) -> None:
+                traced(self._numbers(done, step), grads)
+
+        elif self._kc.root.needs_all or not all(_is_direct(each, g) for each, g in zip(known, grads)):
+            return
+        else:
+            natives = [[self._native(each) for each in (k.variable, *k.slots.values())] for k in known]
+            by_kernels = kernels_again(known, natives)
+
+            def take(grads: Sequence[Any], done: Any, step: Any) -> None:
+                by_kernels(grads, self._scalars({each.xp for each in known}, done), step)
+
+        memory = self._memory(variables, known)
+        self._compiled().remember(Repeat(variables, known, grads, memory, take, traced is not None))
+
+    @staticmethod
+    def _memory(variables: Sequence[Any], known: Sequence[VariableState]) -> List[Tuple[Any, Any]]:
+        """The host's variables, of these and their slots, that hold their values in another object, each with
+        that: it may be replaced.
+        """
+        return []
+
+    def _taken_again(self, pairs: Sequence[Tuple[Any, Any]]) -> bool:
+        """Takes an eager step that is like one before; False, with nothing done, if it is not."""
+        compiled = self._kc.compiled
+        if compiled is None or self._kc.unset or not self._is_here_and_now():
+            return False
+        repeat = compiled.repeat([variable for _, variable in pairs])
+        grads = [grad for grad, _ in pairs]
+        if repeat is None or not repeat.fits(grads):
+            return False
+        with Uninterrupted():
+            try:
+                repeat.take(grads, *self._steps_done())
+            except tf.errors.ResourceExhaustedError as error:
+                self._warn_of_a_part(error, len(grads))
+                raise
+            self._count([], None, False)
+        return True
+
+    def _is_here_and_now(self) -> bool:
+        """Whether variables are written at once, and no strategy, or scope of the host's, has others."""
+        return bool(tf.executing_eagerly()) and not self._has_strategy()
 
     def _is_worth_a_trace(self, known: Sequence[VariableState], grads: Sequence[Any]) -> bool:
         """Whether an eager step has many variables that take more than a kernel or a compiled step."""
@@ -420,6 +490,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
         for variable in (hyper.exact, hyper.variable):
             if variable is not None:
                 self._set_value(variable, number)
+
+    def _get_hyper(self, name: str, dtype: Any = None) -> Any:
+        """A hyperparameter's value now, cast if `dtype` is given: what code written for OptimizerV2 asks."""
+        # What Addons' Yogi calls beta1 in its constructor is beta_1 here.
+        name = name if name in self._kc.attributes else name.replace("_", "")
+        value = self._get_attribute(name)
+        return value if dtype is None else tf.cast(value, dtype)
+
+    def _shared_variable(self, name: str) -> Any:
+        with tf.init_scope():
+            return super()._shared_variable(name)
 
     def _set_value(self, variable: Any, number: float) -> None:
         native = self._native(variable)
@@ -582,6 +663,8 @@ class TensorFlowAdapter(DistributedStepAdapter):
     ) -> Any:
         """One step. Returns the operation to run in a graph, else None."""
         pairs = as_pairs(type(self).__name__, grads_and_vars)
+        if global_step is None and self._taken_again(pairs):
+            return None
         grads, variables = self._checked_pairs(pairs)
         if global_step is not None and not _is_variable(global_step):
             raise GradientError(
@@ -753,7 +836,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _update_each(
         self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
     ) -> List[Any]:
-        if tf.executing_eagerly() or self._kc.kernel_scalars is None:
+        if self._kc.kernel_scalars is None:
             return super()._update_each(todo, step, ordered)
         stacks: Dict[Any, List[Tuple[Any, VariableState, Gradient, Any]]] = {}
         for each in todo:
@@ -792,7 +875,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         ]
         with self._after([part[0] for part in parts] if ordered else ()):
             return [
-                self._write(target, value)
+                write_part(self._native(target), value)
                 for group, values in zip(targets, parts)
                 for target, value in zip(group, values)
             ]
@@ -847,18 +930,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if param is not None:
             writes.append(self._write(variable, xp.unwrap(param)))
             del param
-        arguments = {name: self._native(known.slots[slot]) for name, slot in kernel.slots.items()}
-        arguments["var"] = self._native(variable)
-        if hasattr(arguments["var"], "handle"):
-            operation = kernel.resource
-            arguments = {name: native.handle for name, native in arguments.items()}
-        else:
-            operation = kernel.reference
-            arguments = {name: native._ref() for name, native in arguments.items()}
+        slots = {name: self._native(slot) for name, slot in known.slots.items()}
+        operation, arguments = kernel.call(self._native(variable), slots)
         arguments[kernel.gradient] = xp.unwrap(grad)
         # Nothing needs a barrier where nothing was written.
         with self._after(writes) if ordered and writes else _NOTHING:
-            writes.append(operation(**arguments, **scalars, **kernel.attributes))
+            writes.append(operation(**arguments, **scalars))
         return writes
 
     def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Tuple[Dict[str, Any], Any]:
@@ -870,14 +947,8 @@ class TensorFlowAdapter(DistributedStepAdapter):
         made = self._kc.kernel_scalars
         assert made is not None
         if key not in made:
-            values = kernel.scalars(xp, hyper, step)
-            scalars = {name: _scalar(value, xp.compute_dtype) for name, value in values.items()}
-            rest = None
-            if kernel.decays:
-                part = weak_value(1 - hyper.weight_decay * hyper.learning_rate)
-                if not (isinstance(part, float) and part == 1.0):
-                    rest = _scalar(part, xp.compute_dtype)
-            made[key] = (hyper, t), (scalars, rest)  # the first kept, so that the ids stay theirs
+            # The first kept, so that the ids stay theirs.
+            made[key] = (hyper, t), kernel.numbers(xp, hyper, step)
         found: Tuple[Dict[str, Any], Any] = made[key][1]
         return found
 
@@ -1157,6 +1228,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
         return tf.keras.optimizers.schedules.serialize(schedule)
 
 
+def _is_direct(known: VariableState, grad: Any) -> bool:
+    """Whether a variable's step is one call of a kernel, or of what is compiled, on its gradient as it is."""
+    way, same = known.way, grad.dtype == known.xp.compute_dtype
+    return same and (way.large is not None or (way.kernel is not None and way.chain is None))
+
+
 def _no_variable(optimizer: str, given: Any) -> str:
     """What is wrong with something that is no TensorFlow variable."""
     cls, name = type(given), getattr(given, "path", None)
@@ -1229,11 +1306,6 @@ def _scope(name: str) -> str:
 
 def _flat(var_list: Any) -> List[Any]:
     return list(tf.nest.flatten(var_list)) if hasattr(tf, "nest") else list(var_list)
-
-
-def _scalar(value: Any, dtype: Any) -> Any:
-    """A number or a float64 scalar as a tensor of a dtype."""
-    return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 def _check_scalar(value: Any, where: str) -> None:

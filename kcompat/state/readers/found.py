@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ...errors import StateError
+from ...errors import HyperparameterTypeError, StateError
 
 
 class FoundVariable(NamedTuple):
@@ -75,6 +76,19 @@ class Asked(NamedTuple):
     hyper: Dict[str, Any]
     optimizer: Optional[str]
     variables: Optional[List[Tuple[str, Optional[Tuple[int, ...]]]]]
+
+    def number(self, name: str, default: Any) -> Any:
+        """A hyperparameter that reading needs as a number.
+
+        Raises:
+            HyperparameterTypeError: it was given, and is none.
+        """
+        value = self.hyper.get(name, default)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
+            raise HyperparameterTypeError(
+                "kcompat.state.read(hyper={{{!r}: {!r}}}): expected a number.".format(name, value)
+            )
+        return value
 
 
 def nothing(path: str, what: str, advice: str = "") -> StateError:

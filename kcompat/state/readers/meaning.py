@@ -289,7 +289,7 @@ def _with_learning_rate(
     variables: List[FoundVariable], asked: Asked
 ) -> Tuple[List[FoundVariable], Dict[str, str]]:
     """MomentumOptimizer's velocities, which hold no learning rate: with it, or a word about it."""
-    rate = asked.hyper.get("learning_rate")
+    rate = asked.number("learning_rate", None)
     if rate is None:
         return variables, {"m": LEARNING_RATE_OUTSIDE}
 

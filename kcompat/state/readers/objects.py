@@ -319,7 +319,7 @@ def _powers(graph: _Graph, number: int, path: str, asked: Asked) -> Optional[int
     powers = []
     for name, hyper, default in _POWERS:
         if name in children and graph.is_variable(children[name]):
-            beta = float(asked.hyper.get(hyper, default))
+            beta = float(asked.number(hyper, default))
             powers.append((float(graph.scalar(children[name])), beta, hyper))
     return step_from_powers(path, powers, None)
 

@@ -60,7 +60,11 @@ def _metadata(path: str) -> List[str]:
 def _contents(path: str) -> bytes:
     try:
         if os.path.getsize(path) > _LARGEST:
-            raise StateError("{} has {} bytes.".format(path, os.path.getsize(path)))
+            raise StateError(
+                "{} has {} bytes; expected at most {}, which is more than Keras writes about a model.".format(
+                    path, os.path.getsize(path), _LARGEST
+                )
+            )
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
