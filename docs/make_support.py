@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -66,9 +66,18 @@ dense and sparse.
 """
 
 
+TRAPS = """
+## Traps
+
+In how many of these environments the tests of each [trap](traps.md) ran, on which APIs.
+
+"""
+
+
 class Result(NamedTuple):
     """One test in one environment."""
 
+    test: str
     module: str
     apis: Set[str]
     ok: bool
@@ -93,9 +102,10 @@ def read(path: pathlib.Path) -> List[Result]:
         ok = case.find("failure") is None and case.find("error") is None
         words = set(re.split(r"[\[\]\-]", case.get("name", "")))
         recorded = {p.get("name"): json.loads(p.get("value", "")) for p in case.iter("property")}
-        module, double = case.get("classname", "").rpartition(".")[2], "float64" in case.get("name", "")
+        name = case.get("name", "")
+        module, double = case.get("classname", "").rpartition(".")[2], "float64" in name
         apart, curve = recorded.get("difference"), recorded.get("curve")
-        results.append(Result(module, words & here, ok, double, apart, curve))
+        results.append(Result(name.partition("[")[0], module, words & here, ok, double, apart, curve))
     return results
 
 
@@ -125,6 +135,31 @@ def table(head: List[str], rows: List[List[str]]) -> str:
     return "\n".join(lines + ["| {} |".format(" | ".join(row)) for row in rows]) + "\n"
 
 
+def traps() -> List[Tuple[str, Set[str]]]:
+    """Each row of docs/traps.md: what it is called, and the tests that it names."""
+    rows = []
+    for line in (HERE / "traps.md").read_text(encoding="utf-8").splitlines():
+        cells = line.strip("| ").split(" | ")
+        tests = set(re.findall(r"`(test_\w+)`", cells[-1]))
+        if line.startswith("|") and tests:
+            rows.append((cells[0], tests))
+    return rows
+
+
+def of_traps(found: Dict[str, List[Result]]) -> List[List[str]]:
+    """A row for each trap."""
+    rows = []
+    for trap, tests in traps():
+        seen = {name: [r for r in results if r.test in tests] for name, results in found.items()}
+        every = [result for results in seen.values() for result in results]
+        apis = [api for api in APIS if any(api in result.apis for result in every)]
+        failed = sum(not result.ok for result in every)
+        count = sum(bool(results) for results in seen.values())
+        said = "{} failed".format(failed) if failed else str(count or "–")
+        rows.append([trap, said, ", ".join("`{}`".format(api) for api in apis) or "–"])
+    return rows
+
+
 def page(found: Dict[str, List[Result]]) -> str:
     """The whole page."""
     by_api, by_feature, apart = [], [], []
@@ -146,6 +181,8 @@ def page(found: Dict[str, List[Result]]) -> str:
         table(["Environment", *["`{}`".format(api) for api in APIS]], apart),
         "\n## Releases and features\n\n",
         table(["Environment", *FEATURES, "all"], by_feature),
+        TRAPS,
+        table(["Trap", "Environments", "APIs"], of_traps(found)),
     ]
     return "".join(parts)
 

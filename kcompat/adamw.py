@@ -3,31 +3,40 @@
     from kcompat.adamw import AdamW, NadamW, SGDW
     AdamW(1e-3, model=model, use_cosine_annealing=True, total_iterations=24)
 
-Numbers are those of keras-adamw 1.38. They are functions that make an optimizer; its class, for `isinstance`
-and `from_config`, is that of `transforms.AnnealedWeightDecay`. What differs:
+Numbers are those of keras-adamw 1.38, and so is what happens in a step: `optimizer.t_cur` and
+`optimizer.eta_t` are variables, which may be read (`K_eval`, `K.get_value`) and set between steps
+(`K.set_value(optimizer.t_cur, -1)`, or `optimizer.t_cur = -1`). They are the optimizer classes of
+`transforms.WarmRestarts`, made on first access; `from_config` takes keras-adamw's configurations, too.
 
-- eta_t is a schedule of the number of steps, which a checkpoint restores with it. Setting t_cur by hand, to
-  restart, is the argument `restarts` of `schedules.CosineAnnealing`: `optimizer.eta_t = CosineAnnealing(...)`
-  before the first step. In the first step, too, eta_t is the cosine's value.
-- Nothing is printed; `init_verbose` logs the decays and multipliers, at the level INFO.
+What differs:
+
+- t_cur and eta_t count updates, also where a variable has no gradient or there are several replicas.
+- On the API tf1, t_cur and eta_t are variables from the first step on.
+- The configuration holds total_iterations_wd and lr_multipliers, too, so that a model that is loaded goes on
+  with them.
+- Nothing is printed; `init_verbose` and `verbose` log, at the level INFO.
 - With `model` and zero_penalties, keras-adamw zeroes the penalties before it reads them, and nothing decays;
   here they are read first. Its AdamW does nothing with `decay`; here it is inverse-time decay.
 - A name of `weight_decays` fits with and without ":0"; on Keras 3 it is the variable's path.
-- Penalties are zeroed of every layer inside a model, also of nested ones. In a TensorFlow 1 graph the
-  penalties are part of the loss when the layer is called, and zeroing them would do nothing: it raises.
+- Penalties are zeroed of every layer inside a model, also of nested ones. In Keras 2.2 and 2.3 they are part
+  of the graph once the layer is built, and zeroing them would do nothing: it raises.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
-import re
+import random
+import sys
 import warnings
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from .errors import HyperparameterError, RuleError, UnknownArgumentError
+from .errors import HyperparameterError, RuleError
 
-__all__ = ["AdamW", "NadamW", "SGDW", "fill_dict_in_order", "get_weight_decays"]
+NAMES = ("AdamW", "NadamW", "SGDW")
+
+__all__ = [*NAMES, "K_eval", "fill_dict_in_order", "get_weight_decays", "reset_seeds"]  # noqa: PLE0604
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +48,7 @@ _REGULARIZERS = {
 }
 
 
-def AdamW(
+def _adamw(
     learning_rate: Any = 0.001,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
@@ -60,7 +69,7 @@ def AdamW(
     t_cur: int = 0,
     name: str = "AdamW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """Adam with normalized decoupled weight decay and warm restarts: arXiv:1711.05101, as keras-adamw has it.
 
     Args:
@@ -85,10 +94,10 @@ def AdamW(
         RuleError: the model's penalties are part of a graph already.
     """
     rule = _rule("adam", "Adam")(kwargs.pop("lr", learning_rate), beta_1, beta_2, epsilon or 1e-7, amsgrad)
-    return _made("AdamW", rule, dict(locals()))
+    return _arguments("AdamW", rule, dict(locals()))
 
 
-def NadamW(
+def _nadamw(
     learning_rate: Any = 0.001,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
@@ -107,7 +116,7 @@ def NadamW(
     t_cur: int = 0,
     name: str = "NadamW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """Nadam with the same; arguments as `AdamW`, and schedule_decay.
 
     The momentum's schedule and epsilon are where keras-adamw has them; see `rules.older.NadamOfKerasAdamW`.
@@ -116,10 +125,10 @@ def NadamW(
     rule = _rule("older", "NadamOfKerasAdamW")(
         learning_rate=rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon or 1e-7, schedule_decay=slow
     )
-    return _made("NadamW", rule, dict(locals()))
+    return _arguments("NadamW", rule, dict(locals()))
 
 
-def SGDW(
+def _sgdw(
     learning_rate: Any = 0.01,
     momentum: float = 0.0,
     nesterov: bool = False,
@@ -137,10 +146,10 @@ def SGDW(
     t_cur: int = 0,
     name: str = "SGDW",
     **kwargs: Any,
-) -> Any:
+) -> Tuple[Any, Dict[str, Any]]:
     """SGD with the same; arguments as `AdamW`, and momentum and nesterov."""
     rule = _rule("sgd", "SGD")(kwargs.pop("lr", learning_rate), momentum, nesterov)
-    return _made("SGDW", rule, dict(locals()))
+    return _arguments("SGDW", rule, dict(locals()))
 
 
 def _rule(family: str, name: str) -> Any:
@@ -148,21 +157,15 @@ def _rule(family: str, name: str) -> Any:
     return getattr(importlib.import_module(".rules." + family, __package__), name)
 
 
-def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
-    """The optimizer around a rule, from the arguments that the three have in common."""
-    from .adapters import optimizer
-    from .schedules import CosineAnnealing
-    from .transforms.annealed import AnnealedWeightDecay
-    from .transforms.partition import LearningRateMultipliers
+def _arguments(where: str, rule: Any, given: Mapping[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """The whole rule and the base arguments, from the arguments that the three have in common."""
+    from .transforms.annealed import WarmRestarts
 
     base: Dict[str, Any] = dict(given["kwargs"], name=given["name"])
-    if base.pop("eta_t", 1.0) != 1.0:
-        raise UnknownArgumentError(
-            "{}(eta_t=...): it is computed from eta_min, eta_max and t_cur here. Leave it out.".format(where)
-        )
+    eta_t = base.pop("eta_t", 1.0)
     if given.get("decay"):
         base["decay"] = given["decay"]
-    annealing, steps = given["use_cosine_annealing"], given["total_iterations"]
+    annealing, steps = bool(given["use_cosine_annealing"]), given["total_iterations"]
     if given["autorestart"] and not annealing:
         raise HyperparameterError(
             "{}(autorestart=True): expected use_cosine_annealing=True with it.".format(where)
@@ -178,25 +181,48 @@ def _made(where: str, rule: Any, given: Mapping[str, Any]) -> Any:
             "neither.".format(where, steps)
         )
         annealing, decays = False, {}
-    multipliers = given["lr_multipliers"]
-    if multipliers:
-        rule = LearningRateMultipliers(rule, [[re.escape(_bare(k)), v] for k, v in multipliers.items()])
-    eta_t: Any = 1.0
-    if annealing:
-        restart = given["autorestart"] is None or given["autorestart"]
-        eta_t = CosineAnnealing(steps, given["eta_min"], given["eta_max"], given["t_cur"], restart)
+    multipliers = dict(given["lr_multipliers"] or {})
     if given["init_verbose"]:
-        _logger.info("%s: weight decays %s, multipliers %s", where, decays, dict(multipliers or {}))
-    return optimizer(
-        AnnealedWeightDecay(
-            rule,
-            [[r"\A{}\Z".format(re.escape(_bare(key))), value] for key, value in decays.items()],
-            max(steps, 1),
-            given["total_iterations_wd"] or None,
-            eta_t,
-        ),
-        **base,
+        _logger.info("%s: weight decays %s, multipliers %s", where, decays, multipliers)
+    restarting = WarmRestarts(
+        rule,
+        weight_decays=decays,
+        lr_multipliers=multipliers,
+        total_iterations=steps,
+        total_iterations_wd=given["total_iterations_wd"] or None,
+        use_cosine_annealing=annealing,
+        autorestart=annealing if given["autorestart"] is None else annealing and bool(given["autorestart"]),
+        eta_min=given["eta_min"],
+        eta_max=given["eta_max"],
+        t_cur=given["t_cur"],
+        eta_t=eta_t,
     )
+    return restarting, base
+
+
+# Name -> what makes a rule and base arguments of keras-adamw's arguments; its signature is the class's.
+_RECIPES: Dict[str, Callable[..., Any]] = {"AdamW": _adamw, "NadamW": _nadamw, "SGDW": _sgdw}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RECIPES:
+        raise AttributeError(
+            "module {!r} has no attribute {!r}; it has {}".format(__name__, name, ", ".join(__all__))
+        )
+    from .adapters import optimizer_class
+    from .transforms.annealed import WarmRestarts
+
+    # Not stored here: KCOMPAT_API may change, and classes are cached where they are made.
+    made = optimizer_class(WarmRestarts, name=name)
+    if made.recipe is None:
+        recipe = _RECIPES[name]
+        made.recipe = staticmethod(recipe)
+        made.__doc__, made.__signature__ = recipe.__doc__, inspect.signature(recipe)
+    return made
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *NAMES})
 
 
 def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tuple[float, float]]:
@@ -207,10 +233,11 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
         zero_penalties: whether to set them to 0 on the layers.
 
     Raises:
-        RuleError: they are to be zeroed and are part of a TensorFlow 1 graph already.
+        RuleError: they are to be zeroed and are part of a graph already (Keras 2.2 and 2.3).
     """
     found: Dict[str, Tuple[float, float]] = {}
     regularizers: List[Any] = []
+    fixed = False
     for layer in _layers(model):
         for weight, attribute in _REGULARIZERS.items():
             regularizer, variable = getattr(layer, attribute, None), getattr(layer, weight, None)
@@ -220,8 +247,9 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
             if l1 or l2:
                 found[_bare(getattr(variable, "path", None) or variable.name)] = (l1, l2)
                 regularizers.append(regularizer)
+                fixed = fixed or _has_tensors(layer)
     if zero_penalties and regularizers:
-        if any(hasattr(loss, "op") and not hasattr(loss, "numpy") for loss in model.losses):
+        if fixed:
             raise RuleError(
                 "The penalties of {} are part of a TensorFlow 1 graph, and can't be zeroed there. Take "
                 "get_weight_decays(model), make the model without regularizers, and give them as "
@@ -233,6 +261,15 @@ def get_weight_decays(model: Any, zero_penalties: bool = False) -> Dict[str, Tup
                 if value is not None:
                     setattr(regularizer, each, value * 0)
     return found
+
+
+def _has_tensors(layer: Any) -> bool:
+    """Whether a layer's penalties are tensors of a graph, made when it was built, as in Keras 2.2 and 2.3.
+
+    tf.keras makes them anew each time that it is asked, and then of the regularizer as it is.
+    """
+    before, after = (list(getattr(layer, "losses", ())) for _ in range(2))
+    return any(hasattr(loss, "op") and any(loss is each for each in after) for loss in before)
 
 
 def fill_dict_in_order(names: Dict[str, Any], values: Any) -> Dict[str, Any]:
@@ -252,6 +289,55 @@ def fill_dict_in_order(names: Dict[str, Any], values: Any) -> Dict[str, Any]:
     for name, value in zip(list(names), values):
         names[name] = value
     return names
+
+
+def reset_seeds(reset_graph_with_backend: Any = None, verbose: int = 1) -> None:
+    """Seeds NumPy with 1, Python with 2, and TensorFlow and PyTorch, if they are imported, with 3.
+
+    Args:
+        reset_graph_with_backend: a Keras backend module, whose session and graph are cleared first; or None.
+        verbose: whether that is logged.
+    """
+    import numpy as np
+
+    tensorflow: Any = sys.modules.get("tensorflow")
+    torch: Any = sys.modules.get("torch")
+    if reset_graph_with_backend is not None:
+        reset_graph_with_backend.clear_session()
+        if tensorflow is not None:
+            tensorflow.compat.v1.reset_default_graph()
+    np.random.seed(1)
+    random.seed(2)
+    if tensorflow is not None:
+        tensorflow.compat.v1.set_random_seed(3)
+    if torch is not None:
+        torch.manual_seed(3)
+    if verbose:
+        _logger.info("Random seeds reset%s", "" if reset_graph_with_backend is None else ", and the graph")
+
+
+def K_eval(x: Any, backend: Any = None) -> Any:
+    """The value of a variable or tensor, in eager mode, in Keras' graph and on every backend of Keras 3.
+
+    Args:
+        x: a variable, such as `optimizer.eta_t`, or a tensor.
+        backend: the Keras backend module, in whose session a graph is run; None: that of tf.keras.
+    """
+    import numpy as np
+
+    inside = getattr(x, "value", None)
+    if inside is not None and not callable(inside):  # a variable of Keras 3
+        x = inside
+    if hasattr(x, "detach"):  # of PyTorch
+        x = x.detach().cpu()
+    if not hasattr(x, "graph"):
+        try:
+            return x.numpy() if hasattr(x, "numpy") else np.asarray(x)[()]
+        except (AttributeError, NotImplementedError):  # a variable of TensorFlow 1
+            pass
+    if backend is None:
+        backend = importlib.import_module("tensorflow").keras.backend
+    return backend.get_value(x) if hasattr(x, "assign") else backend.eval(x)
 
 
 def _layers(layer: Any) -> Iterator[Any]:

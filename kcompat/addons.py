@@ -24,8 +24,7 @@ differs:
   layer has; one in several pairs takes a step with each optimizer in turn, as in Addons, and raises where one
   of these sees all gradients at once.
 - MovingAverage reads a variable that is given for num_updates once, as Addons does in eager mode.
-- ConditionalGradient keeps no slot; that of Addons is never read. Members that start with an underscore are
-  not there.
+- Members that start with an underscore are not there, except for `_get_hyper`, on TensorFlow.
 - `fit_bn` computes the exact mean and variance over the data, and trains nothing.
 - `exclude_from_weight_decay` as an attribute is every optimizer's method; the patterns are in
   `optimizer.rule`.
@@ -50,7 +49,7 @@ _RULES = {
     "AdaBelief": (".rules.adabelief", "AdaBelief"),
     "AdamW": (".rules.sgdw", "DecoupledAdamW"),
     "COCOB": (".rules.cocob", "COCOB"),
-    "ConditionalGradient": (".rules.conditional_gradient", "ConditionalGradient"),
+    "ConditionalGradient": (".rules.conditional_gradient", "AddonsConditionalGradient"),
     "LAMB": (".rules.lamb_addons", "LAMB"),
     "LazyAdam": (".rules.lazy", "LazyAdam"),
     "NovoGrad": (".rules.novograd", "NovoGrad"),

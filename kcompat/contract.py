@@ -159,9 +159,7 @@ def _check_shape(rule: UpdateRule, xp: Any, shape: Tuple[int, ...]) -> None:
             param, slots = check_result(rule, xp, param, slots, result)
 
 
-def check_slots(
-    rule: UpdateRule, xp: Any, slots: Any, method: str = "init"
-) -> Dict[str, Any]:
+def check_slots(rule: UpdateRule, xp: Any, slots: Any, method: str = "init") -> Dict[str, Any]:
     """The slots that `init` returned, as arrays of the compute dtype.
 
     Raises:
@@ -188,9 +186,7 @@ def check_slots(
     return checked
 
 
-def check_same(
-    rule: UpdateRule, xp: Any, method: str, old: Mapping[str, Any], new: Any
-) -> Dict[str, Any]:
+def check_same(rule: UpdateRule, xp: Any, method: str, old: Mapping[str, Any], new: Any) -> Dict[str, Any]:
     """The new slots, with the names, shapes and dtypes of the old ones.
 
     Raises:

@@ -686,9 +686,7 @@ class _Probe:
         for api in ("keras_3", "get_updates"):
             found = self.host(api)
             if found is not None:
-                return api, "{}, and keras.optimizers.Optimizer is {}".format(
-                    without, _class_path(found[1])
-                )
+                return api, "{}, and keras.optimizers.Optimizer is {}".format(without, _class_path(found[1]))
         if without in self.problems or self.failure("keras") in self.problems:
             both = (without, self.failure("keras"))
             return None, "; ".join(each for each in both if each) + self._keras_advice()
@@ -910,9 +908,7 @@ def _version(probe: _Probe, name: str, found: Mapping[str, List[Distribution]]) 
 
 def _distribution_name(version: Optional[str], found: Any) -> Optional[str]:
     """Return the name of the distribution that really is the TensorFlow imported."""
-    same = [
-        each for each in found if version and parse_version(each.version) == parse_version(version)
-    ]
+    same = [each for each in found if version and parse_version(each.version) == parse_version(version)]
     candidates = same or list(found)
     return max(candidates, key=_record_size).name if candidates else None
 

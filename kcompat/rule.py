@@ -275,9 +275,7 @@ class UpdateRule:
                 kind = inspect.Parameter.KEYWORD_ONLY
             seen_default = seen_default or not required
             parameters.append(
-                inspect.Parameter(
-                    name, kind, default=inspect.Parameter.empty if required else hyper.default
-                )
+                inspect.Parameter(name, kind, default=inspect.Parameter.empty if required else hyper.default)
             )
         return inspect.Signature(parameters)
 
@@ -602,9 +600,7 @@ class HyperValues:
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
-            "hyper.{} was assigned, but update() is pure: hyper is read-only.".format(name)
-        )
+        raise AttributeError("hyper.{} was assigned, but update() is pure: hyper is read-only.".format(name))
 
     def __contains__(self, name: object) -> bool:
         return name in self._names()

@@ -270,3 +270,46 @@ def lookahead_of_optimizer_v2(base):
             return cls(inner, **config)
 
     return Ahead
+
+
+def adam_of_get_updates(base, K):
+    """As it was written for Keras 2.2 and 2.3; `K` is Keras' backend."""
+
+    class Adam0(base):
+        def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **kwargs):
+            super(Adam0, self).__init__(**kwargs)
+            with K.name_scope(self.__class__.__name__):
+                self.iterations = K.variable(0, dtype="int64", name="iterations")
+                self.learning_rate = K.variable(learning_rate, name="learning_rate")
+                self.beta_1 = K.variable(beta_1, name="beta_1")
+                self.beta_2 = K.variable(beta_2, name="beta_2")
+            self.epsilon = epsilon
+
+        def get_updates(self, loss, params):
+            grads = self.get_gradients(loss, params)
+            self.updates = [K.update_add(self.iterations, 1)]
+            step = K.cast(self.iterations, K.floatx()) + 1
+            power_1, power_2 = K.pow(self.beta_1, step), K.pow(self.beta_2, step)
+            rate = self.learning_rate * K.sqrt(1.0 - power_2) / (1.0 - power_1)
+            ms = [K.zeros(K.int_shape(p), dtype=K.dtype(p), name="m_" + str(i)) for i, p in enumerate(params)]
+            vs = [K.zeros(K.int_shape(p), dtype=K.dtype(p), name="v_" + str(i)) for i, p in enumerate(params)]
+            self.weights = [self.iterations] + ms + vs
+            for p, g, m, v in zip(params, grads, ms, vs):
+                m_t = self.beta_1 * m + (1.0 - self.beta_1) * g
+                v_t = self.beta_2 * v + (1.0 - self.beta_2) * K.square(g)
+                self.updates.append(K.update(m, m_t))
+                self.updates.append(K.update(v, v_t))
+                new_p = p - rate * m_t / (K.sqrt(v_t) + self.epsilon)
+                if getattr(p, "constraint", None) is not None:
+                    new_p = p.constraint(new_p)
+                self.updates.append(K.update(p, new_p))
+            return self.updates
+
+        def get_config(self):
+            config = super(Adam0, self).get_config()
+            for name in ("learning_rate", "beta_1", "beta_2"):
+                config[name] = float(K.get_value(getattr(self, name)))
+            config["epsilon"] = self.epsilon
+            return config
+
+    return Adam0

@@ -1,7 +1,7 @@
 """Build the distributions and install them on every Python that they promise to support.
 
 Not part of the test suite proper: `tox run -e build` runs it. An interpreter that is not here is
-named as skipped. Needs `uv`, `build` and `twine`.
+named as skipped. Needs `uv`, `build`, `twine` and `check-wheel-contents`.
 """
 
 import pathlib
@@ -89,6 +89,10 @@ def test_sdist_can_run_the_matrix(distributions):
 
 def test_index_would_accept_both(distributions):
     run(sys.executable, "-m", "twine", "check", "--strict", *distributions.values())
+
+
+def test_the_wheel_has_what_belongs_there_and_nothing_else(distributions):
+    run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "kcompat", str(distributions["wheel"]))
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -38,6 +38,7 @@ TIER = "KCOMPAT_TEST_TIER"
 FIRST_MODE = {"test_bad_input.py", "test_behaviour.py"}
 # What these files test in NumPy alone, on no API, is left to the environments that have none.
 ALONE = {
+    "test_error_messages.py",
     "test_kit.py",
     "test_packaging.py",
     "test_plugin.py",

@@ -131,7 +131,6 @@ def test_reduce_lr_on_plateau(api):
     assert float(model.optimizer.learning_rate.numpy() if EAGER else 0.02) == pytest.approx(0.02)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("api", RATE)
 def test_tensorboard_with_a_schedule_and_accumulation(api, tmp_path):
     """It reads the learning rate and the count of updates, which are no variables then."""

@@ -57,7 +57,7 @@ def test_a_rule_that_takes_smaller_steps_misses_its_loss(name):
 @pytest.mark.skipif("optimizer_v2" not in APIS and "keras_3" not in APIS, reason="neither API is here")
 @pytest.mark.parametrize("name", sorted(rules.CATALOGUE))
 def test_learns_on_an_api(name):
-    """One eager API, with the host's variables and the gradients of the NumPy model."""
+    """One API, with the host's variables and the gradients of the NumPy model."""
     import demo_tasks
     from _modes import modes_of
     from _steps import steps
@@ -71,6 +71,7 @@ def test_learns_on_an_api(name):
         lambda: kcompat.optimizer(MAKER.rule_of(name), api=api),
         *task.weights
     ) as training:
+        training.build()
         for batch in demo_tasks.batches(task) * MAKER.EPOCHS:
             weights = [np.asarray(value, "float64") for value in training.values()]
             loss, gradients = demo_tasks.loss_and_gradients(task, weights, *batch)

@@ -14,7 +14,7 @@ from test_doctor import command
 from kcompat import cli
 from kcompat.cli import diagnosis, problems
 from kcompat.cli.problems import PROBLEMS, match
-from kcompat.environment import host_class, lineage
+from kcompat.environment import detect, host_class, lineage
 
 BY_NAME = {each.name: each for each in PROBLEMS}
 SPOKEN = [each for each in PROBLEMS if each.patterns]
@@ -201,6 +201,13 @@ SEEN = [
         "apply-gradients-arguments",
     ),
     ("2.22", "ValueError: Argument(s) not recognized: {'learning_rat': 1}", "not-recognized-argument"),
+    (
+        "2.22",
+        "ValueError: Attempt to convert a value (PerReplica:{\n  0: <tf.Tensor: shape=(6, 1), dtype=int32,"
+        " numpy=\narray([[1],\n       [0]], dtype=int32)>\n}) with an unsupported type (<class"
+        " 'tensorflow.python.distribute.values.PerReplica'>) to a Tensor.",
+        "fit-on-several-workers",
+    ),
     (
         "2.22",
         "RuntimeError: In optimizer 'E', you forgot to call `super().__init__()` as the first statement"
@@ -587,6 +594,9 @@ def test_a_class_written_for_another_api(api, other, module):
     module(Mine=type("Mine", (base,), dict(hooks[other], get_config=lambda self: {})))
     found = diagnosis.diagnose("its_module:Mine")
     assert found.works is False and found.reasons and len(found.advice) >= 2
+    adopting = [each for each in found.advice if "hooks.adopt(Mine)" in each]
+    # The hooks of others call TensorFlow.
+    assert len(adopting) == (detect().keras_backend in (None, "tensorflow"))
     assert (found.facts["API"], found.facts["written for"]) == (api, other)
 
 

@@ -11,7 +11,8 @@ from _modes import modes_of, run
 from _steps import steps
 
 import kcompat
-from kcompat import rules
+from kcompat import rules, schedules
+from kcompat.rules import lamb_addons
 from kcompat.transforms import Lookahead
 
 # Keras: from ones, a step with gradients of 0.01, then steps with 0.1, 0.2 ... 1.0. One row a step; a single
@@ -191,6 +192,41 @@ PROXIMAL = {
     "proximal l1 sparse": (L1, True, [[-6.663634, 2.0], [4.0, 1.0292315]]),
     "proximal l1 l2 sparse": ({**L1, **L2}, True, [[-0.0495, 2.0], [4.0, -0.0095]]),
 }
+# What Addons' tests work out in NumPy: steps of [1, 2] and [3, 4] with gradients of 0.1 and 0.01, the sparse
+# ones of the first and last of three rows. (rule, steps, sparse, numbers.)
+REGULARIZED = {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.2}
+INVERSE = schedules.InverseTimeDecay(1e-3, decay_steps=1.0, decay_rate=0.5)
+LAMB, YOGI = lamb_addons.LAMB, {"initial_accumulator_value": 1.0}
+FORMULAS = {
+    "lamb": (LAMB(), 3, False, [[0.9952610817, 1.9952610817], [2.9894038946, 3.9894038946]]),
+    "lamb decay": (
+        *(LAMB(INVERSE, epsilon=1e-7, weight_decay=0.01), 3, False),
+        [[0.9965933584, 1.9965596292], [2.9923819991, 3.9923080373]],
+    ),
+    "lamb sparse": (LAMB(), 3, True, [[0.9948083452, 1.0, 1.9948083452], [2.9876411773, 3.0, 3.9876411773]]),
+    "lazy": (rules.LazyAdam(), 3, False, [[0.9970000723, 1.9970000723], [2.9970007224, 3.9970007224]]),
+    "lazy sparse": (
+        *(rules.LazyAdam(), 3, True),
+        [[0.9970000723, 1.0, 1.9970000723], [2.9970007224, 3.0, 3.9970007224]],
+    ),
+    "yogi": (rules.Yogi(**YOGI), 3, False, [[0.9998690517, 1.9998690517], [2.9999869053, 3.9999869053]]),
+    "yogi regularized": (
+        *(rules.Yogi(**YOGI, **REGULARIZED), 3, False),
+        [[0.9976130182, 1.9961089234], [2.9947226326, 3.9932185516]],
+    ),
+    "yogi without momentum": (
+        *(rules.Yogi(beta1=0.0, **YOGI, **REGULARIZED), 3, False),
+        [[0.9994762993, 1.999214449], [2.9990704413, 3.9988085937]],
+    ),
+    "conditional gradient": (
+        *(rules.ConditionalGradient(0.5, 0.01), 2, False),
+        [[0.2446966991, 0.4946966991], [0.7446966991, 0.9946966991]],
+    ),
+    "conditional gradient, nuclear": (
+        *(rules.ConditionalGradient(0.5, 0.01, ord="nuclear"), 2, False),
+        [[0.2446966991, 0.4946966991], [0.7446966991, 0.9946966991]],
+    ),
+}
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -353,3 +389,13 @@ def test_addons_proximal_adagrad(name, api):
 def test_addons_cocob(alpha, times, want, api):
     got = trained(api, rules.COCOB(alpha), [[1.0, 2.0], [3.0, 4.0]], [[0.1, 0.2], [0.03, 0.04]], times)
     np.testing.assert_allclose(got, want, rtol=2e-4)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("name", sorted(FORMULAS))
+def test_addons_formulas(name, api):
+    rule, times, sparse, want = FORMULAS[name]
+    gradients = [([g, g], [0, 2]) if sparse else [g, g] for g in (0.1, 0.01)]
+    start = [[1.0, 1.0, 2.0], [3.0, 3.0, 4.0]] if sparse else [[1.0, 2.0], [3.0, 4.0]]
+    np.testing.assert_allclose(trained(api, rule, start, gradients, times), want, rtol=1e-6)

@@ -386,14 +386,6 @@ class TestAdopt:
         with pytest.raises(kcompat.HookError, match="dialect='tf3'"):
             hooks.adopt(foreign("tf1"), APIS[0], dialect="tf3")
 
-    def test_get_updates(self):
-        class Old(object):
-            def get_updates(self, loss, params):
-                return []
-
-        with pytest.raises(kcompat.HookError, match=r"get_updates\(\)"):
-            hooks.adopt(Old, APIS[0])
-
 
 AdamAtTop = _hooked.adam_of_optimizer_v2(tf.keras.optimizers.Optimizer)
 AdamAtTop.__module__, AdamAtTop.__qualname__ = __name__, "AdamAtTop"

@@ -2,12 +2,14 @@
 
 import importlib
 import inspect
+import json
 
 import _arrays
 import numpy as np
 import pytest
 from _apis import APIS
 from _modes import modes_of, run, starting_values, to_numpy, varied_gradients
+from _steps import steps
 
 import kcompat
 from kcompat import rules, testing, transforms
@@ -492,14 +494,85 @@ def test_adamw(api, monkeypatch):
     want = annealed_by_hand(params, gradients, 5, 0.2, [(0.1, 0.2), (0, 0)], [1, 0.5], 0.05, 0.8)
     for got, expected in zip(result.params, want):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
-    again = type(result.optimizer).from_config(result.optimizer.get_config())
+    again = type(result.optimizer).from_config(json.loads(json.dumps(make().get_config())))
     assert again.rule == make().rule
     with pytest.raises(kcompat.HyperparameterError, match="autorestart"):
         adamw.AdamW(autorestart=True)
     with pytest.warns(UserWarning, match="more than 1"):
-        assert adamw.NadamW(weight_decays={"v0": 0.1}).rule.weight_decays == []
-    with pytest.raises(kcompat.UnknownArgumentError, match="eta_t"):
-        adamw.AdamW(eta_t=0.5)
+        assert adamw.NadamW(weight_decays={"v0": 0.1}).rule.weight_decays == {}
+    assert isinstance(make(), adamw.SGDW) and not isinstance(make(), adamw.AdamW)
+    # A configuration of keras-adamw's own.
+    theirs = {"name": "AdamW", "learning_rate": 0.5, "decay": 0.0, "beta_1": 0.8, "epsilon": 1e-7}
+    theirs.update(total_iterations=9, weight_decays={"a:0": [0.0, 0.1]}, t_cur=3, eta_t=0.5, eta_max=1.0)
+    rule = adamw.AdamW.from_config(theirs).rule
+    assert (rule.eta_t, rule.t_cur, rule.weight_decays, rule.inner.beta_1) == (0.5, 3, {"a:0": (0, 0.1)}, 0.8)
+    with pytest.raises(kcompat.UnknownArgumentError, match="betas"):
+        adamw.AdamW(betas=(0.9, 0.99))
+    with pytest.raises(AttributeError, match="SGDW"):
+        adamw.Adam  # noqa: B018
+    assert list(inspect.signature(adamw.AdamW).parameters)[5:8] == ["amsgrad", "model", "zero_penalties"]
+    assert set(adamw.__all__) <= set(dir(adamw))
+
+
+def test_warm_restarts_in_numpy():
+    """keras-adamw's first step takes eta_t as it was given; t_cur goes on where nothing restarts it."""
+    rule = transforms.WarmRestarts(
+        rules.SGD(1.0), total_iterations=4, use_cosine_annealing=True, eta_max=0.5, t_cur=2
+    )
+    params = [testing.reference(rule, [np.zeros(1)], [[np.ones(1)]] * n)[0][0][0] for n in range(1, 5)]
+    etas = [1.0] + [0.25 * (1 + np.cos(np.pi * t / 3)) for t in (3, 4, 5)]
+    np.testing.assert_allclose(params, -np.cumsum(etas), rtol=1e-12)
+    for wrong, text in (
+        ({"t_cur": 0.5}, "whole number"),
+        ({"total_iterations": -1}, "not negative"),
+        ({"eta_t": "1"}, "a number"),
+        ({"lr_multipliers": {"a": -1}}, "factor of 'a'"),
+        ({"weight_decays": {"a": (1, 2, 3)}}, "two numbers"),
+    ):
+        with pytest.raises(kcompat.HyperparameterError, match=text):
+            transforms.WarmRestarts(rules.SGD(), **wrong)
+    with pytest.raises(kcompat.RuleError, match="shared scalar"):
+        transforms.WarmRestarts(transforms.WarmRestarts(rules.SGD()))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_warm_restarts_by_hand(api, monkeypatch):
+    """t_cur and eta_t are live: read and set between steps, also before the first and in a compiled one."""
+    from kcompat import adamw
+
+    monkeypatch.setenv("KCOMPAT_API", api)
+
+    def make():
+        return adamw.SGDW(
+            0.5, use_cosine_annealing=True, total_iterations=5, autorestart=False, init_verbose=False
+        )
+
+    for mode in modes_of(api)[:2] + modes_of(api)[-1:]:
+        with steps(api, mode, make) as training:
+            optimizer, t_cur, eta_t = training.optimizer, 0, 1.0
+            if api == "tf1":
+                with pytest.raises(kcompat.KcompatError, match="first step"):
+                    optimizer.t_cur = -1
+                training.build()
+            elif training.session is None:
+                assert float(adamw.K_eval(optimizer.eta_t)) == 1
+            for i in range(10):
+                if i == 3:
+                    t_cur = optimizer.t_cur = -1
+                if i == 6:
+                    t_cur = -1
+                    training.assign(optimizer.t_cur, -1.0)
+                if i == 8:
+                    eta_t = optimizer.eta_t = 0.25
+                assert abs(training.move() - 0.5 * eta_t) < 1e-6, (mode, i)
+                t_cur += 1
+                eta_t = 0.5 * (1 + np.cos(np.pi * t_cur / 4))
+                assert float(training.read(optimizer.t_cur)) == t_cur
+                assert abs(float(training.read(optimizer.eta_t)) - eta_t) < 1e-6
+            config = optimizer.get_config()
+            assert config["t_cur"] == t_cur and abs(config["eta_t"] - eta_t) < 1e-6
+            with pytest.raises(kcompat.HyperparameterError, match="expected a number"):
+                optimizer.eta_t = "1"
 
 
 def test_adamw_reads_the_penalties_of_a_model():
@@ -518,7 +591,7 @@ def test_adamw_reads_the_penalties_of_a_model():
     assert adamw.get_weight_decays(model, zero_penalties=True) == {"cell/kernel": (0.25, 0.5)}
     assert (penalty.l1, float(penalty.l2)) == (0, 0)
     penalty.l1 = 0.5
-    model.losses = [Thing(op=None)]
+    inner.losses = [Thing(op=None)]
     with pytest.raises(kcompat.RuleError, match="can't be zeroed"):
         adamw.get_weight_decays(model, zero_penalties=True)
     assert penalty.l1 == 0.5

@@ -190,6 +190,16 @@ case(lambda xp, s, v, a: xp.where(s > 1, v, a), lambda s, v, a: np.where(s > 1, 
 case(lambda xp, m: xp.where(m, 1.0, 0.0), lambda m: m * 1.0)
 case(lambda xp, n, a: xp.where(n, a, 0), lambda n, a: np.where(n, a, a.dtype.type(0)))
 case(lambda xp, m, n: xp.where(m, n, False), lambda m, n: np.where(m, n, False))
+# cond: the branch that holds, of arrays of several dtypes; one inside another.
+case(
+    lambda xp, a, s: xp.cond(s > s - 1, lambda: (a + 1, a > 0, s), lambda: (a - 1, a < 0, s))[0],
+    lambda a, s: a + 1,
+)
+case(lambda xp, n: xp.cond(n[2], lambda: (n,), lambda: (xp.logical_not(n),))[0], lambda n: ~n)
+case(
+    lambda xp, a, s: xp.cond(s > s, lambda: (a,), lambda: xp.cond(s == s, lambda: (-a,), lambda: (a,)))[0],
+    lambda a, s: -a,
+)
 case(lambda xp, a: xp.clip(a, -0.5, 0.75), lambda a: np.clip(a, -0.5, 0.75))
 case(lambda xp, a: xp.clip(a, max=0.5), lambda a: np.minimum(a, a.dtype.type(0.5)))
 case(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import warnings
 
 import numpy as np
@@ -294,6 +295,26 @@ def test_errors_change_nothing(api):
         state.put(made.optimizer, made.variables, taken.replace(rule=None))
         with pytest.warns(UserWarning, match="rule AdamW"):
             state.put(made.optimizer, made.variables, taken.replace(rule="AdamW"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, a process that sends itself SIGINT is ended")
+@pytest.mark.parametrize("api", APIS)
+def test_an_interrupt_waits_until_all_is_put(api):
+    with trained(api) as made:
+        taken = state.take(made.optimizer, made.variables).loaded()
+        made.step(*GRADIENTS[2])
+        sent = []
+
+        def read():
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+            return taken.variables["v0"].slots["m"]
+
+        slot = state.LazyArray(taken.variables["v0"].shape, "float32", read)
+        interrupted = changed(taken, v0=with_slot(taken.variables["v0"], m=slot)).replace(step=70)
+        with pytest.raises(KeyboardInterrupt):
+            state.put(made.optimizer, made.variables, interrupted)
+        assert sent
+        assert state.take(made.optimizer, made.variables).diff(taken) == ["step: 70, other 2"]
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import importlib
 import inspect
 import io
 import json
@@ -329,6 +330,68 @@ def test_inside_a_loss_scale_optimizer(host, tmp_path):
 
 
 @pytest.mark.wide
+@pytest.mark.skipif(WITHOUT_TENSORFLOW, reason="a checkpoint needs TensorFlow")
+@pytest.mark.parametrize("host", BY_APPLY, ids=label)
+def test_checkpoints_of_an_optimizer_alone(host, tmp_path):
+    """Built by hand, so that its slots are not called after it, and saved without the model."""
+    import tensorflow as tf
+
+    if is_of_early_keras_3(host[2].Adam):
+        pytest.skip("TensorFlow can't save its optimizers")
+    _, keras, optimizers = host
+    keras.backend.clear_session()
+    made, optimizer = natives.model(keras), optimizers.Adam(learning_rate=natives.RATE)
+    if not is_v2(optimizer):
+        optimizer.build(made.trainable_variables)
+    natives.train(optimizer, made.trainable_variables)
+    live = natives.slots_of(optimizer, "Adam", made.trainable_variables)
+    session = {} if tf.executing_eagerly() else {"session": natives._backend().get_session()}
+    path = tf.train.Checkpoint(trainer=optimizer).write(str(tmp_path / "alone"), **session)
+    if is_v2(optimizer):  # TensorFlow leaves out slots of variables that are not in the checkpoint
+        with pytest.raises(StateError, match="holds no optimizer state"):
+            state.read(path)
+        return
+    read = state.read(path)
+    assert read.rule in ("Adam", None)  # Adam's slots are AdamW's
+    compare(read, live)
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not BY_APPLY or not is_zip_host(), reason="there is no Keras here that writes such files")
+def test_what_could_be_averages_is_asked_about(tmp_path):
+    _, keras, optimizers = BY_APPLY[0]
+    keras.backend.clear_session()
+    made, optimizer = natives.model(keras), optimizers.SGD(learning_rate=natives.RATE, use_ema=True)
+    made.compile(optimizer, "mse")
+    natives.train(optimizer, made.trainable_variables)
+    names = [natives.name_of(variable) for variable in made.trainable_variables]
+    path = str(tmp_path / "m.weights.h5")
+    made.save_weights(path)
+    arguments = {"rule": "SGD", "variables": names}
+    if is_keras_3(optimizer):  # SGD of before keeps a velocity, too
+        with pytest.raises(StateError, match="more than one way.*use_ema"):
+            state.read(path, **arguments)
+    read = state.read(path, hyper={"use_ema": True, "momentum": 0.0}, **arguments)
+    assert read.slot_names == ["average"]
+
+
+def test_factors_are_told_apart_by_their_shapes():
+    split = importlib.import_module(state.__name__ + ".readers.positions").split
+
+    def arrays(*shapes):
+        return [np.zeros((), "int64"), *(np.zeros(shape, "float32") for shape in shapes)]
+
+    factored, plain = [(3,), (4,), (3, 4)], [(4,)]
+    found = split("f", "keras_2_11", "Adafactor", {}, arrays(*factored, *plain, *plain))
+    assert [sorted(each) for each in found.slots] == [["c", "r", "v"], ["v"], ["v"]]
+    found = split("f", "keras_2_11", "Adafactor", {"use_ema": True}, arrays((3, 4), (4,), *factored, *plain))
+    assert [sorted(each) for each in found.slots] == [["average", "c", "r", "v"], ["average", "v"]]
+    for wrong in ([(3,), (3, 4)], [(4,), (3,), (3, 4)]):
+        with pytest.raises(StateError, match="does not keep arrays of the shapes"):
+            split("f", "keras_2_11", "Adafactor", {}, arrays(*wrong))
+
+
+@pytest.mark.wide
 @pytest.mark.parametrize("host", BY_APPLY, ids=label)
 def test_saved_models(host, tmp_path):
     if WITHOUT_TENSORFLOW:
@@ -608,8 +671,7 @@ def test_flipped_bits_in_checkpoints(name, seed, tmp_path_factory):
 def test_flipped_bits_in_zip_files(name, seed, tmp_path_factory):
     """A zip file has checksums, which are compared before HDF5 sees anything.
 
-    A plain HDF5 file has none: a flipped number is not told, and HDF5's library itself may crash on a flip in
-    what it believes of the file's structure.
+    A plain HDF5 file has none, so that a flipped number is not told.
     """
     if needs_h5py(name):
         pytest.skip("there is no h5py here")
@@ -671,6 +733,35 @@ def test_sizes_that_lie_are_refused(tmp_path):
         group["m:0"] = h5py.ExternalLink(other, "secret")
     with pytest.raises(StateError, match="link to another place"):
         state.read(path)
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")
+@pytest.mark.parametrize("name", ["tf2.10-adam.h5", "keras3-jax-adam.weights.h5"])
+def test_damaged_hdf5_is_an_error_or_other_numbers(name, tmp_path):
+    generator = random.Random(name)
+    (path,) = copied(name, str(tmp_path))
+    whole = open(path, "rb").read()
+    for _ in range(4):
+        damaged = bytearray(whole)
+        start = generator.randrange(len(whole))
+        damaged[start : start + 16] = bytes(generator.randrange(256) for _ in range(16))
+        with open(path, "wb") as file:
+            file.write(bytes(damaged[: len(whole)]))
+        attempt(name, str(tmp_path))
+
+
+@pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")
+@pytest.mark.skipif(os.name == "nt", reason="abort() is POSIX")
+def test_a_crash_of_the_library_is_an_error(monkeypatch):
+    """HDF5 is tried on a file in another process, which is made to crash here."""
+    path = os.path.join(DATA, "tf2.10-adam.h5")
+    guarded = importlib.import_module(state.__name__ + ".readers.guarded")
+    monkeypatch.setattr(guarded, "_WALK", "import os; os.abort()")
+    with pytest.raises(StateError, match="HDF5's library crashes on it"):
+        state.read(path)
+    monkeypatch.setattr(guarded, "_WALK", "import no_such_module")  # nothing can be tried there
+    assert state.read(path).rule == "Adam"
 
 
 @pytest.mark.skipif(not h5py_is_here(), reason="there is no h5py here")

@@ -59,9 +59,7 @@ def optimizer_class(
     api = resolve_api(api)
     if api not in _ADAPTERS:
         raise ApiNotAvailableError(
-            "There is no adapter for the API {!r} yet; there is one for {}.".format(
-                api, ", ".join(_ADAPTERS)
-            )
+            "There is no adapter for the API {!r} yet; there is one for {}.".format(api, ", ".join(_ADAPTERS))
         )
     return class_of(rule, api, host_class(api, host), name or rule.__name__)
 

@@ -279,17 +279,21 @@ class Adapter(Saving):
     @classmethod
     def from_rule(cls, rule: UpdateRule, **base_arguments: Any) -> Any:
         """An optimizer that runs this very rule; arguments as `kcompat.optimizer`."""
-        names = _base_names(type(rule))
-        for name in base_arguments:
-            if name not in names:
-                raise UnknownArgumentError(
-                    "optimizer() has no argument {!r}; it has {}. Hyperparameters go to the rule.{}".format(
-                        name, ", ".join(names), nearest(name, names)
-                    )
-                )
+        cls._check_base_arguments("optimizer", rule, base_arguments)
         self = cls.__new__(cls)
         self._set_up(rule, base_arguments)
         return self
+
+    @staticmethod
+    def _check_base_arguments(where: str, rule: UpdateRule, given: Iterable[str]) -> None:
+        names = _base_names(type(rule))
+        for name in given:
+            if name not in names:
+                raise UnknownArgumentError(
+                    "{}() has no argument {!r}; it has {}. Hyperparameters go to the rule.{}".format(
+                        where, name, ", ".join(names), nearest(name, names)
+                    )
+                )
 
     def _set_up(self, rule: UpdateRule, base: Mapping[str, Any]) -> None:
         for name in self.without:

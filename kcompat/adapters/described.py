@@ -30,9 +30,7 @@ def description(optimizer: Any, host: type) -> str:
             continue
         serving = _serving(other)
         if serving is None:
-            text += ". A model of {} takes none of {}'s; use tf.keras".format(
-                _versioned(other), _package()
-            )
+            text += ". A model of {} takes none of {}'s; use tf.keras".format(_versioned(other), _package())
         elif api != "tf1" or serving[0] == "keras_3":  # models of Keras 2 take those of tf1, too
             text += ". A model of {} takes those of {}.optimizers.{}{}".format(
                 _versioned(other), _package(), serving[0], serving[1]

@@ -38,6 +38,14 @@ class DistributedStepAdapter(StepAdapter):
         has = getattr(tf.distribute, "has_strategy", None)  # not in TensorFlow 1.13's public API
         return bool(has is not None and has())
 
+    def _is_made_here(self, native: Any) -> bool:
+        """Whether a variable of TensorFlow was made in the scope of the strategy that is in force."""
+        made_here = getattr(tf.distribute.get_strategy().extended, "variable_created_in_scope", None)
+        if made_here is not None:
+            return bool(made_here(native))
+        # TensorFlow 1.13 tells copies on several devices from other variables, and no more.
+        return self._has_strategy() or not _is_of_1_13(native)
+
     def _check_distribution(self, variable: Any, aggregate: bool) -> None:
         """Raises DistributionError if no step can be taken here, before anything is created.
 
@@ -47,8 +55,7 @@ class DistributedStepAdapter(StepAdapter):
         """
         where, strategy = type(self).__name__, tf.distribute.get_strategy()
         known = self._kc.variables.get(self._variable_key(variable))
-        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # not in TensorFlow 1.13
-        if known is not None and made_here is not None and not made_here(self._native(known.variable)):
+        if known is not None and not self._is_made_here(self._native(known.variable)):
             raise DistributionError(
                 "{}.apply_gradients(): the variable {!r} was made in the scope of {}, and the step is taken "
                 "in that of {}. Take it {}.".format(
@@ -188,8 +195,7 @@ class DistributedStepAdapter(StepAdapter):
         strategy = next((getattr(native, name) for name in names if getattr(native, name, None)), None)
         if strategy is not None:
             return None if "Default" in type(strategy.extended).__name__ else _named(strategy)
-        in_1_13 = type(native).__module__.endswith("distribute.values")
-        return "a distribution strategy" if in_1_13 else None
+        return "a distribution strategy" if _is_of_1_13(native) else None
 
     def _constraint_of(self, variable: Any) -> Any:
         try:
@@ -221,6 +227,11 @@ def _mirrors(strategy: Any) -> bool:
     return not any("ParameterServer" in name or "CentralStorage" in name for name in names)
 
 
+def _is_of_1_13(native: Any) -> bool:
+    """Whether a strategy of TensorFlow 1.13 made this variable, which does not say which."""
+    return type(native).__module__.endswith("distribute.values")
+
+
 def _named(strategy: Any) -> str:
     """A strategy in an error message."""
     return "a " + type(strategy).__name__
@@ -235,5 +246,3 @@ def _local_results(strategy: Any, value: Any) -> Any:
 def _at(values: Tuple[Any, ...], i: int) -> Any:
     """One device's part of a value, or the whole value if it is not there several times."""
     return values[i] if len(values) > 1 else values[0]
-
-

@@ -90,9 +90,7 @@ class Keras211Adapter(TensorFlowAdapter):
         else:
             # The host knows only the variable's dtype.
             with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
-                slot = tf.Variable(
-                    initial, name="{}/{}".format(name, variable._shared_name), trainable=False
-                )
+                slot = tf.Variable(initial, name="{}/{}".format(name, variable._shared_name), trainable=False)
             if hasattr(self, "_variables"):
                 self._variables.append(slot)
         if not hasattr(self, "_variables"):

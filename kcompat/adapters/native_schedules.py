@@ -75,4 +75,3 @@ def _register(made: Any) -> None:
         # Up to TensorFlow 2.1 the class's own name is saved. Where Keras has it, what is saved is loaded as
         # Keras' own, which is the same schedule; ours must not take its place.
         objects[made.__name__] = made
-

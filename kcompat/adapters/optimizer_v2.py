@@ -45,6 +45,9 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         else:
             self._host()._set_hyper(name, value)
 
+    def _get_hyper(self, name: str, dtype: Any = None) -> Any:
+        return self._host()._get_hyper(name if name in self._hyper else name.replace("_", ""), dtype)
+
     def __getattr__(self, name: str) -> Any:
         if name in TRANSFORM_ARGUMENTS:  # a property, which has just raised
             raise AttributeError(name)

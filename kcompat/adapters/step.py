@@ -8,6 +8,8 @@ arrays and variables: how to read, cast, gather, write, and what must wait for w
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import warnings
 from types import MappingProxyType
 from typing import Any, Callable, ContextManager, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -27,6 +29,10 @@ _COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "
 
 
 _CLIPS = (ClipByValue, ClipByNorm, ClipByGlobalNorm)
+
+# So many elements of variables and slots, 64 MB in float32, are worked out before the first of them is
+# written. More would take memory that a large model has not.
+_AHEAD = 1 << 24
 
 
 class _NoStateError(NotBuiltError, KeyError):
@@ -63,14 +69,16 @@ class Gradient:
         rows: the rows it is for, or None for all.
         checks: in a graph, tensors and operations that fail when the gradient does not fit its variable.
             Those of all gradients are run before the first variable is written.
+        values: what the rule made of it, where that was worked out ahead.
     """
 
-    __slots__ = ("array", "checks", "rows")
+    __slots__ = ("array", "checks", "rows", "values")
 
     def __init__(self, array: Any, rows: Any, checks: Sequence[Any] = ()) -> None:
         self.array = array
         self.rows = rows
         self.checks = checks
+        self.values: Optional[List[Tuple[Any, Any]]] = None
 
 
 class Overwritten(UpdateRule):
@@ -301,7 +309,8 @@ class StepAdapter(Adapter):
             self._build_new(new)
         before = list(state.variables)
         if restoring:
-            state.ordered, state.restored = False, True
+            if new:  # an optimizer that was built before keeps its order
+                state.ordered, state.restored = False, True
         else:
             state.ordered = state.ordered and not new
             self._set_order(keys)
@@ -320,7 +329,7 @@ class StepAdapter(Adapter):
                 known.slots[name] = self._create_slot(known.variable, name, initial, like)
         first = not state.variables
         state.variables.update(new)
-        if first:
+        if first and not state.shared:
             self._build_shared(planned[0][0].xp)
 
     def _new_state(self, variable: Any) -> VariableState:
@@ -344,6 +353,12 @@ class StepAdapter(Adapter):
                 return xp.unwrap(check_slots(root, xp, root.init_shared(xp), "init_shared")[name])
 
             self._kc.shared[name] = self._create_shared(name, initial)
+
+    def _shared_variable(self, name: str) -> Any:
+        """The host's variable of a scalar of all variables together, made now if it is not there yet."""
+        if not self._kc.shared:
+            self._build_shared(namespaces.namespace(self.backend, "float32"))
+        return self._kc.shared[name]
 
     # The step.
 
@@ -442,21 +457,18 @@ class StepAdapter(Adapter):
             for gradient, each, variable in zip(gradients, known, variables)
         ]
         if self._runs_at_once():
-            # What a rule can't do with a variable must be told before another variable has been written.
-            proven = set()  # what goes element by element does so with every variable
-            for variable, each, gradient, hyper in todo:
-                way, rule = self._way_of(each), (each.rule, each.xp)
-                if each.checked or way.kernel is not None or way.large is not None or rule in proven:
-                    continue
-                self._new_values(variable, each, gradient, hyper, step)
-                if way.stacks:
-                    proven.add(rule)
+            self._work_out_ahead(todo, step)
         writes: List[Any] = []
         # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
         prepared += [value for _, value in shared_writes]
         with self._after(prepared if ordered else ()):
-            writes += self._update_each(todo, step, ordered)
+            try:
+                writes += self._update_each(todo, step, ordered)
+            except Exception as error:
+                if self._runs_at_once():
+                    self._warn_of_a_part(error, len(todo))
+                raise
         # Every update reads the shared scalars as they were, or what was made of them.
         with self._after([*prepared, *writes] if ordered and shared_writes else ()):
             writes += [self._write(variable, value) for variable, value in shared_writes]
@@ -542,6 +554,38 @@ class StepAdapter(Adapter):
         values = [(variable, xp.unwrap(new_param))]
         return values + [(slot, xp.unwrap(new_slots[name])) for name, slot in known.slots.items()]
 
+    def _work_out_ahead(self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any) -> None:
+        """Runs the rule before the first variable is written, so that where it fails, all is as it was.
+
+        Not what is updated in place, nor more than memory should be taken for; but what a rule can't do with
+        a variable is told by the first step with it in any case.
+        """
+        room = _AHEAD
+        proven = set()  # a rule that goes element by element does so with every variable
+        for variable, known, gradient, hyper in todo:
+            way, rule = self._way_of(known), (known.rule, known.xp)
+            if way.kernel is not None or way.large is not None:
+                continue
+            room -= functools.reduce(operator.mul, known.shape, 1 + len(known.slots))
+            if room < 0 and (known.checked or rule in proven):
+                continue
+            values = self._new_values(variable, known, gradient, hyper, step)
+            if room >= 0:
+                gradient.values = values
+            if way.stacks:
+                proven.add(rule)
+
+    def _warn_of_a_part(self, error: BaseException, count: int) -> None:
+        """Says that a part of a step may have been taken."""
+        warnings.warn(
+            "{}: the step was stopped by {} while it wrote its {} variables. Some of them may have taken it, "
+            "and it is not counted: restore a checkpoint before going on.".format(
+                type(self).__name__, type(error).__name__, count
+            ),
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
     def _update_each(
         self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
     ) -> List[Any]:
@@ -553,7 +597,10 @@ class StepAdapter(Adapter):
     ) -> List[Any]:
         """Runs the rule on one variable and writes the result. Returns the operations that write."""
         rows = gradient.rows
-        values = self._settled(self._new_values(variable, known, gradient, hyper, step))
+        values, gradient.values = gradient.values, None
+        if values is None:
+            values = self._new_values(variable, known, gradient, hyper, step)
+        values = self._settled(values)
         constraint = self._constraint_of(known.variable)
         with self._after([value for _, value in values] if ordered else ()):
             writes = []

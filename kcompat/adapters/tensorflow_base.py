@@ -128,10 +128,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
                 "The variable {!r} is a reference variable of a TensorFlow 1 graph, which Keras' optimizers "
                 'do not take. Make it with use_resource=True, or use the api "tf1".'.format(name)
             )
-        strategy = tf.distribute.get_strategy()
-        named = type(strategy).__name__ if self._has_strategy() else "no strategy"
-        made_here = getattr(strategy.extended, "variable_created_in_scope", None)  # none in TensorFlow 1.13
-        if made_here is not None and not made_here(self._native(variable)):
+        if not self._is_made_here(self._native(variable)):
+            strategy = type(tf.distribute.get_strategy()).__name__
+            named = strategy if self._has_strategy() else "no strategy"
             raise GradientError(
                 "The variable {!r} was made in the scope of another distribution strategy than that in which "
                 "the optimizer is built; expected one of {}. Make both, and take the steps, in one "
@@ -271,7 +270,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if traced is None:
             super()._write_all(grads, variables, known, checks)
         else:
-            traced(self._numbers(*self._steps_done()), grads)
+            try:
+                traced(self._numbers(*self._steps_done()), grads)
+            except tf.errors.ResourceExhaustedError as error:
+                self._warn_of_a_part(error, len(known))
+                raise
         if traced is not None or not slow:
             self._remember(grads, variables, known, traced)
         return []
@@ -351,7 +354,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if repeat is None or not repeat.fits(grads):
             return False
         with Uninterrupted():
-            repeat.take(grads, *self._steps_done())
+            try:
+                repeat.take(grads, *self._steps_done())
+            except tf.errors.ResourceExhaustedError as error:
+                self._warn_of_a_part(error, len(grads))
+                raise
             self._count([], None, False)
         return True
 
@@ -483,6 +490,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
         for variable in (hyper.exact, hyper.variable):
             if variable is not None:
                 self._set_value(variable, number)
+
+    def _get_hyper(self, name: str, dtype: Any = None) -> Any:
+        """A hyperparameter's value now, cast if `dtype` is given: what code written for OptimizerV2 asks."""
+        # What Addons' Yogi calls beta1 in its constructor is beta_1 here.
+        name = name if name in self._kc.attributes else name.replace("_", "")
+        value = self._get_attribute(name)
+        return value if dtype is None else tf.cast(value, dtype)
+
+    def _shared_variable(self, name: str) -> Any:
+        with tf.init_scope():
+            return super()._shared_variable(name)
 
     def _set_value(self, variable: Any, number: float) -> None:
         native = self._native(variable)

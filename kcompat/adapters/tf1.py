@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ..errors import StateError
+from ..errors import NotBuiltError, StateError
 from .base import HyperState, VariableState
 from .hosts_saving import saving_zip
 from .tensorflow_base import TensorFlowAdapter, _no_autograph, v1
@@ -106,9 +106,7 @@ class TF1Adapter(TensorFlowAdapter):
             return self._get_or_make_slot(variable, value, name, op_name)
         # A reference variable's initial value that is made of another variable is rewritten by TensorFlow
         # with a cond(), which from 2.0 on reads the other variable before it is initialized.
-        slot = self._get_or_make_slot(
-            variable, tf.zeros(value.shape, value.dtype), name, op_name
-        )
+        slot = self._get_or_make_slot(variable, tf.zeros(value.shape, value.dtype), name, op_name)
         slot._initializer_op = v1.assign(slot, value).op
         return slot
 
@@ -125,6 +123,14 @@ class TF1Adapter(TensorFlowAdapter):
     def _create_shared(self, name: str, initial: Callable[[], Any]) -> Any:
         first = min((known.variable for known in self._kc.variables.values()), key=lambda v: v.name)
         return self._non_slot(initial(), name, first)
+
+    def _shared_variable(self, name: str) -> Any:
+        if not self._kc.shared and not self._kc.variables:
+            raise NotBuiltError(
+                "{0}.{1}: on tf1 the variable is made with the first step, beside the variables that are "
+                "trained. Give {0}({1}=...), or read and set it after that.".format(type(self).__name__, name)
+            )
+        return super()._shared_variable(name)
 
     def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
         # The hyperparameters, too. (Of a native optimizer this adapter has none.)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 import warnings
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Type
 
-from ..errors import RuleError, UnknownArgumentError
+import numpy as np
+
+from ..errors import HyperparameterError, RuleError, UnknownArgumentError
 from ..rule import UpdateRule
+from ..transforms.annealed import WarmRestarts
 from ..transforms.lookahead import SWA, Lookahead, MovingAverage
 from ..transforms.multi import MultiOptimizer
 from .natives import rule_of, rule_with_base
@@ -250,12 +254,67 @@ class MultiWrapper:
         return rule
 
 
+class Restarting:
+    """Mixed into the optimizer classes of `WarmRestarts`: t_cur and eta_t are variables of the host.
+
+    They are there before the first step (on tf1, after it), may be read and assigned as the host does it, and
+    set: `optimizer.t_cur = -1`. A change takes effect at the next step.
+    """
+
+    # What makes the rule and the base arguments of the constructor's, if these are keras-adamw's.
+    recipe: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        this: Any = self
+        host: Any = super()
+        if this.recipe is None or "inner" in kwargs:  # the rule's arguments, which a configuration has
+            host.__init__(*args, **kwargs)
+            return
+        rule, base = this.recipe(*args, **kwargs)
+        this._check_base_arguments(type(self).__name__, rule, base)
+        this._set_up(rule, base)
+
+    @property
+    def t_cur(self) -> Any:
+        """Where in its cycle the next step is: the host's variable."""
+        this: Any = self
+        return this._shared_variable("t_cur")
+
+    @property
+    def eta_t(self) -> Any:
+        """What the next step multiplies the learning rate and the decay by: the host's variable."""
+        this: Any = self
+        return this._shared_variable("eta_t")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        this: Any = self
+        if name not in ("t_cur", "eta_t"):
+            super().__setattr__(name, value)
+            return
+        number = isinstance(value, (numbers.Real, np.number)) and not isinstance(value, bool)
+        if not number or not np.isfinite(float(value)):
+            raise HyperparameterError(
+                "{}.{} = {!r}: expected a number.".format(type(self).__name__, name, value)
+            )
+        this._assign_values([(this._shared_variable(name), np.asarray(float(value)))])
+
+    def get_config(self) -> Dict[str, Any]:
+        """The configuration, in which t_cur and eta_t are what they are now."""
+        this: Any = self
+        config: Dict[str, Any] = super().get_config()  # type: ignore[misc]
+        if this._kc.shared:
+            t_cur, eta_t = this._read_values([this._kc.shared[name] for name in ("t_cur", "eta_t")])
+            config.update(t_cur=int(t_cur), eta_t=float(eta_t))
+        return config
+
+
 # Rule -> what is mixed into its optimizer classes.
 _MIXINS: Dict[Type[UpdateRule], type] = {
     Lookahead: Wrapper,
     MovingAverage: MovingAverageWrapper,
     SWA: AveragedOptimizerWrapper,
     MultiOptimizer: MultiWrapper,
+    WarmRestarts: Restarting,
 }
 
 
@@ -272,6 +331,8 @@ def signature_of(rule: Type[UpdateRule], plain: inspect.Signature) -> inspect.Si
         plain: the signature that they would have without: hyperparameters, then base arguments.
     """
     kind: Any = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    if rule is WarmRestarts:
+        return plain
     if rule is MultiOptimizer:
         first = ["optimizers_and_layers", "optimizer_specs"]
         parameters = [inspect.Parameter(each, kind, default=None) for each in first]

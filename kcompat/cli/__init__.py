@@ -24,9 +24,12 @@ COMMANDS: Dict[str, str] = {
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command line `argv` (that of this process when None); return its exit status."""
     import argparse
+    import os
     import sys
     from importlib import import_module
 
+    # TensorFlow's log of what the machine could do would stand between the lines of an answer.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Only the command that is named gets its module imported, and its options defined.
     chosen = next((each for each in arguments if not each.startswith("-")), None)

@@ -8,7 +8,8 @@ import sys
 from collections import namedtuple
 
 from ..environment import APIS, host_classes, lineage, remedy
-from ..errors import ApiNotAvailableError, nearest
+from ..errors import ApiNotAvailableError, HookError, nearest
+from ..hooks.bases import check_backend
 from .problems import match
 
 # Not typing's own: that module alone costs an interpreter 6 to 10 ms. Type checkers know the name.
@@ -431,7 +432,7 @@ def _of_class(cls: type, name: str, model: Optional[str]) -> Answer:
             WORDS[api], _package(root), keras_name
         )
         return Answer(True, words, facts, (), ())
-    advice = _advice(meant or api, keras_name, keras)
+    advice = _advice(meant or api, cls.__name__, keras_name, keras)
     headline = "No: models of {} do not take it.".format(keras_name)
     if _accepted(cls, keras):
         headline = "No: {} would fail on it{}.".format(
@@ -449,7 +450,7 @@ def _of_no_optimizer(cls: type, facts: Dict[str, Optional[str]], meant: Optional
             "No: it derives from Keras 3's placeholder for legacy optimizers.",
             facts,
             (found.cause,),
-            (found.remedy,),
+            (found.remedy, *(_adopting("keras_3", cls.__name__) if meant else ())),
         )
     bases = [each for each in cls.__mro__ if each is not cls and each is not object]
     reason = "{} is no optimizer of any API: its bases are {}".format(
@@ -479,7 +480,19 @@ def _refusal(api: str, root: type, native: type, keras_name: str) -> str:
     return text
 
 
-def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
+def _adopting(native: str, name: str) -> List[str]:
+    """Say how the class runs here as it is, where it does."""
+    try:
+        check_backend(native)
+    except HookError:
+        return []
+    return [
+        "Or leave it as it is: kcompat.hooks.adopt({}) is the native class here; a package that does not"
+        " import is imported inside `with kcompat.hooks.installed():`.".format(name)
+    ]
+
+
+def _advice(api: str, cls_name: str, keras_name: str, keras: Any) -> List[str]:
     """Say what to change, the nearest first: another base class, another Keras, or one rule for all."""
     serving = dict(reversed(_serving(keras_name, keras)))
     advice = []
@@ -510,6 +523,7 @@ def _advice(api: str, keras_name: str, keras: Any) -> List[str]:
                 WORDS[native], serving[native], ", ".join(sorted(_OWN[native]))
             )
         )
+    advice += _adopting(str(native), cls_name)
     advice.append(
         "For every release: write the update once as a kcompat.UpdateRule; kcompat.optimizer_class(Rule) is"
         " a native optimizer here{}.".format(" (API {})".format(native) if native else "")

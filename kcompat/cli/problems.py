@@ -546,6 +546,16 @@ PROBLEMS: Tuple[Problem, ...] = (
         "Call it in the function that strategy.run(…) is given, and make the optimizer in strategy.scope().",
     ),
     Problem(
+        "fit-on-several-workers",
+        (r"Attempt to convert a value \(PerReplica:\{",),
+        "ValueError: Attempt to convert a value (PerReplica:{…}) with an unsupported type to a Tensor.",
+        "Keras 3, under MultiWorkerMirroredStrategy with several workers",
+        "Keras 3's fit makes a tensor of the first batch, of which each worker has a part, before it takes a"
+        " step. It does so whatever the optimizer.",
+        "Write a loop around strategy.run(…), as examples/scaling/multi_worker.py does, or train with Keras 2"
+        " (tf_keras).",
+    ),
+    Problem(
         "no-gradients",
         (r"No gradients provided for any variable",),
         "ValueError: No gradients provided for any variable.",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import abc
 import importlib
 import inspect
-from types import CodeType, FunctionType
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..environment import host_class, lineage, resolve_api
 from ..errors import HookError
@@ -22,7 +22,7 @@ _HOSTS = ("tensorflow", "tensorflow_core", "keras", "tf_keras", "builtins", "abc
 
 # What only code of one dialect says: methods that it defines or calls, and arguments.
 _SIGNS = {
-    "keras": {"update_step", "add_variable_from_reference", "add_optimizer_variables"},
+    "keras": {"def update_step", "add_variable_from_reference", "add_optimizer_variables"},
     "tf1": {
         "_apply_dense",
         "_apply_sparse",
@@ -60,7 +60,7 @@ def adopt(
     Args:
         cls: the class, as its package has it.
         api, host: as for `kcompat.optimizer_class`.
-        dialect: "tf1", "optimizer_v2" or "keras"; read off the class's code by default.
+        dialect: "tf1", "optimizer_v2", "keras" or "get_updates"; read off the class's code by default.
 
     Returns:
         A subclass of `cls` that is an optimizer of the API; or `cls` itself, if it is one already. The same
@@ -127,6 +127,8 @@ class _Adopted(abc.ABCMeta):
 
 def _made(cls: Any, api: str, over: type, dialect: str) -> Any:
     base = base_over(dialect, api, over)
+    if dialect == "get_updates":
+        check_backend_of(cls.__name__, [vars(each) for each in cls.__mro__ if not _is_of_a_host(each)])
     foundation = _foundation(cls)
     if foundation is not None:
         _check_between(cls, foundation, dialect)
@@ -167,32 +169,16 @@ def _known(cls: Any, dialect: Optional[str]) -> str:
         return dialect
     found = dialect_of(cls)
     if found is None:
+        signs = sorted(min(each).split()[-1] for each in _SIGNS.values())
         raise HookError(
             "adopt({}): it has no hook of an optimizer of TensorFlow or Keras ({}). If it has, say which "
-            "with dialect=.".format(_path(cls), ", ".join(sorted(min(s) for s in _SIGNS.values())))
+            "with dialect=.".format(_path(cls), ", ".join(signs))
         )
-    if found == "get_updates":
-        raise _no_graph(cls)
     return found
 
 
-def _no_graph(cls: type) -> HookError:
-    return HookError(
-        "{} is written against get_updates(), which builds a graph out of Keras' backend functions and makes "
-        "its variables in it. No later API has a place for that graph. It runs on Keras 2.2 and 2.3, and on "
-        "tf.keras of TensorFlow 1.13.".format(_path(cls))
-    )
-
-
-class Refused:
-    """The base, in `installed()`, of classes that can be imported and not carried over."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise _no_graph(type(self))
-
-
 def dialect_of(cls: Any) -> Optional[str]:
-    """The dialect that a class is written in, "get_updates", or None."""
+    """The dialect that a class is written in, or None."""
     own = [base for base in cls.__mro__ if not _is_of_a_host(base)]
     known = getattr(cls, "_kc_dialect", None)
     if known is not None:
@@ -211,7 +197,7 @@ def dialect_in(names: Set[str]) -> Optional[str]:
         return best
     if names & {"_resource_apply_dense", "_resource_apply_sparse"}:
         return "optimizer_v2"
-    return "get_updates" if "get_updates" in names else None
+    return "get_updates" if "def get_updates" in names else None
 
 
 def _inherited(cls: Any) -> Optional[str]:
@@ -221,13 +207,38 @@ def _inherited(cls: Any) -> Optional[str]:
 
 
 def names_in(namespace: Any) -> Set[str]:
-    """The names that a class's body defines, and that its functions use or take as arguments."""
+    """The names that a class's body defines, and that its functions use or take as arguments.
+
+    A function that it defines is there as "def name", too.
+    """
     names = {name for name in namespace if not name.startswith("__")}
+    names |= {"def " + name for name in names if any(True for _ in _functions(namespace[name]))}
     for value in namespace.values():
         for function in _functions(value):
             for code in _codes(function.__code__):
                 names |= set(code.co_names) | set(code.co_varnames[: code.co_argcount])
     return names
+
+
+def check_backend_of(name: str, bodies: Sequence[Any]) -> None:
+    """Raises HookError if a class of get_updates() calls functions of another `keras.backend` than ours."""
+    from . import backend
+
+    for function in (each for body in bodies for value in body.values() for each in _functions(value)):
+        names = {called for code in _codes(function.__code__) for called in code.co_names}
+        for called in sorted(names & set(function.__globals__)):
+            value = function.__globals__[called]
+            through = isinstance(value, ModuleType) and "backend" in names and hasattr(value, "backend")
+            if through or (
+                isinstance(value, ModuleType)
+                and value.__name__.endswith("backend")
+                and value is not backend.module()
+            ):
+                raise HookError(
+                    "{0}.{1}() reaches Keras' backend as {2}{3}, whose update() writes at once. Import the "
+                    "class inside `with kcompat.hooks.installed():`, and have it say `from keras import "
+                    "backend as K`.".format(name, function.__name__, called, ".backend" if through else "")
+                )
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:

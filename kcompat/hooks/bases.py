@@ -14,6 +14,7 @@ DIALECTS = {
     "tf1": (".dialects.tf1", "TF1Dialect", "Optimizer"),
     "optimizer_v2": (".dialects.optimizer_v2", "OptimizerV2Dialect", "OptimizerV2"),
     "keras": (".dialects.keras", "KerasDialect", "Optimizer"),
+    "get_updates": (".dialects.get_updates", "GetUpdatesDialect", "Optimizer"),
 }
 
 _bases: Dict[Tuple[str, str, type], Any] = {}
@@ -24,7 +25,7 @@ def base_class(dialect: str, api: Optional[str] = None, host: Optional[str] = No
 
     Args:
         dialect: "tf1" (`_apply_dense`), "optimizer_v2" (`_resource_apply_dense` with `apply_state`) or
-            "keras" (`update_step`, of Keras 2.11 and of Keras 3).
+            "keras" (`update_step`, of Keras 2.11 and of Keras 3), or "get_updates", of Keras 2.2 and 2.3.
         api, host: as for `kcompat.optimizer_class`.
 
     Raises:
@@ -42,8 +43,9 @@ def base_over(dialect: str, api: str, host: type) -> Any:
     key = dialect, api, host
     if key not in _bases:
         module, class_name, name = DIALECTS[dialect]
-        check_backend(api)
-        if dialect == api == "tf1":
+        if dialect != api:
+            check_backend(api)
+        if dialect == api and api in ("tf1", "get_updates"):
             _bases[key] = host
             return host
         if is_home(dialect, api, host):
@@ -67,7 +69,7 @@ def base_over(dialect: str, api: str, host: type) -> Any:
 
 def is_home(dialect: str, api: str, host: type) -> bool:
     """Whether a class of a dialect runs on a host's own base class as it is."""
-    if dialect == api == "tf1":
+    if dialect == api and api in ("tf1", "get_updates"):
         return True
     # OptimizerV2 has its whole protocol since TensorFlow 2.4.
     return dialect == api == "optimizer_v2" and hasattr(host, "_transform_gradients")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import threading
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -36,6 +37,14 @@ _owners: Any = weakref.WeakValueDictionary()
 
 _descriptors: Any = weakref.WeakKeyDictionary()
 
+# Whether hooks run in this thread: those of an optimizer, and of the ones inside it.
+_running = threading.local()
+
+
+def is_in_step() -> bool:
+    """Whether hooks run here, which calculate with what at other times is read and set."""
+    return getattr(_running, "step", False)
+
 
 class HooksRule(UpdateRule):
     """Stands where an adapter has its rule. It keeps no slots: the hooks make them."""
@@ -52,6 +61,9 @@ class HooksRule(UpdateRule):
 
 
 _RULE = HooksRule()
+
+# Attributes of classes that Keras 3's optimizers have, too.
+_SHARED_NAMES = ("_exclude_from_weight_decay",)
 
 
 class Hooked:
@@ -165,8 +177,13 @@ class Hooked:
             super()._create_host_variables(variables)  # type: ignore[misc]
 
     def _host_built(self, variables: Sequence[Any]) -> None:
-        with self._by_host():
-            super()._host_built(variables)  # type: ignore[misc]
+        # Keras 3 has a list of this name itself, and looks into it.
+        own = {name: self.__dict__.pop(name) for name in _SHARED_NAMES if name in self.__dict__}
+        try:
+            with self._by_host():
+                super()._host_built(variables)  # type: ignore[misc]
+        finally:
+            self.__dict__.update(own)
 
     def _source_changed(self, hyper: HyperState) -> None:
         with self._by_host():
@@ -199,7 +216,7 @@ class Hooked:
     def iterations(self) -> Any:
         """The number of steps done: TensorFlow's variable (int64)."""
         this: Any = self
-        if self.__dict__.get("_kc_in_step"):
+        if is_in_step():
             return self._step_counter()
         if self.api == "tf1" and self._iterations_variable() is None:
             with tf.init_scope():
@@ -320,11 +337,11 @@ class Hooked:
 
     def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
         """Calls the hooks. Returns the operations that they return, if they are any."""
-        self.__dict__["_kc_in_step"] = True
+        before, _running.step = is_in_step(), True
         try:
             done = self._apply_hooks(pairs, self._kc_aggregate)
         finally:
-            self.__dict__["_kc_in_step"] = False
+            _running.step = before
         return (
             [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
         )
@@ -335,9 +352,10 @@ class Hooked:
         In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
         hook assigns and does not return. In a function all of it runs, in the order of the code.
         """
-        flat: List[Any] = []
-        for grad, _ in pairs:
-            flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+        return [_traced(self._step_of(pairs), autograph=False)(*flat_gradients(pairs))]
+
+    def _step_of(self, pairs: Sequence[Tuple[Any, Any]]) -> Callable[..., Any]:
+        """The hooks' step on these variables, as a function of `flat_gradients`."""
 
         def step(*tensors: Any) -> Any:
             rest = list(tensors)
@@ -351,7 +369,7 @@ class Hooked:
             with tf.control_dependencies(self._stepped(again)):
                 return tf.constant(0)
 
-        return [_traced(step, autograph=False)(*flat)]
+        return step
 
     def _as_pairs(
         self, grads: Sequence[Any], variables: Sequence[Any]
@@ -522,6 +540,14 @@ def on_values(function: Callable[[Any], Any], grad: Any) -> Any:
     if isinstance(grad, tf.IndexedSlices):
         return tf.IndexedSlices(function(grad.values), grad.indices, grad.dense_shape)
     return function(grad)
+
+
+def flat_gradients(pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+    """The tensors that the gradients of a step are made of."""
+    flat: List[Any] = []
+    for grad, _ in pairs:
+        flat += [grad.values, grad.indices] if isinstance(grad, tf.IndexedSlices) else [grad]
+    return flat
 
 
 def summed(grad: Any) -> Any:

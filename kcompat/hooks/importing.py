@@ -16,8 +16,8 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..environment import detect, host_class, host_classes, lineage, resolve_api
 from ..errors import HookError
-from .adopting import Refused, adopt_over, bundled, dialect_in, is_native, names_in
-from .bases import base_over
+from .adopting import adopt_over, bundled, check_backend_of, dialect_in, is_native, names_in
+from .bases import base_over, is_home
 
 _OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl")
 
@@ -106,10 +106,15 @@ class _Patches:
 
     def __init__(self) -> None:
         self._undo: List[Callable[[], None]] = []
+        # Modules that are not there: what has imported one may ask it for names later.
+        self._made: List[Any] = []
 
     def set(self, module: Any, name: str, value: Any) -> None:
         # TensorFlow 1.14's modules are wrappers: what is set on one goes to the module inside it.
         module = vars(module).get("_dw_wrapped_module", module)
+        if module in self._made:
+            setattr(module, name, value)
+            return
         missing = object()
         before = vars(module).get(name, missing)
         setattr(module, name, value)
@@ -126,13 +131,17 @@ class _Patches:
         return module
 
     def put(self, path: str, module: Any) -> None:
-        """Makes a module importable by a path that is not there."""
+        """Makes a module what is imported by a path."""
+        before = sys.modules.get(path)
         sys.modules[path] = module
 
-        def remove() -> None:
-            sys.modules.pop(path, None)
+        def undo() -> None:
+            if before is None:
+                sys.modules.pop(path, None)
+            else:
+                sys.modules[path] = before
 
-        self._undo.append(remove)
+        self._undo.append(undo)
 
     def _module(self, path: str) -> Any:
         try:
@@ -143,6 +152,7 @@ class _Patches:
         above = self._module(parent) if parent else None
         module: Any = types.ModuleType(path)
         module.__path__ = []
+        self._made.append(module)
         self.put(path, module)
         if above is not None:
             self.set(above, name, module)
@@ -190,10 +200,10 @@ class _Names:
 
         def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
             dialect = dialect_in(names)
-            if dialect == "get_updates" and lineage(real) not in ("get_updates", "optimizer_v2"):
-                return Refused
-            if dialect in (None, "get_updates"):
+            if dialect is None:
                 return real if lineage(real) is not None else self._base("optimizer_v2", real)
+            if dialect == "get_updates" and lineage(real) != "get_updates":
+                check_backend_of(str(namespace.get("__qualname__")), [namespace])
             api, over = self._target(real, dialect)
             probe = type("_Probe", (real,), {k: v for k, v in namespace.items() if k == "update_step"})
             if over is real and is_native(probe, str(dialect), api, real):
@@ -243,6 +253,7 @@ class _Names:
         for module in modules:
             self._patch_optimizers(module)
         self._patch_keras_3(keras)
+        self._patch_backend(keras)
         self._patch_optimizer_v2()
         self._patch_train()
         self._patch_internals()
@@ -258,6 +269,8 @@ class _Names:
                 module = importlib.import_module(path)
             except ImportError:
                 continue
+            with contextlib.suppress(ImportError):  # which may make it another module than it was
+                importlib.import_module(path + ".legacy")
             if all(module is not each for each in found):
                 found.append(module)
         return found
@@ -293,7 +306,11 @@ class _Names:
         real = tf.keras.optimizers.Optimizer
         real = real._kc_real if isinstance(real, _Deciding) else real
         if self._asked is None and lineage(real) == "optimizer_v2":
-            base, named = real, {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}
+            whole = is_home("optimizer_v2", "optimizer_v2", real)
+            base, named = (
+                real if whole else self._optimizer(real),
+                {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS},
+            )
         else:
             base, named = self._base("optimizer_v2", real), {n: self._v2(n, real) for n in _OPTIMIZERS}
         for package in _OPTIMIZER_V2:
@@ -340,6 +357,31 @@ class _Names:
         if not hasattr(tf.keras.utils, "register_keras_serializable"):  # up to TensorFlow 2.0
             self._patches.set(tf.keras.utils, "register_keras_serializable", _unregistered)
 
+    def _patch_backend(self, keras: Any) -> None:
+        """Keras' backend, by which classes of `get_updates()` make and write their variables."""
+        import tensorflow as tf
+
+        if self._default[0] == "get_updates":
+            return
+        from . import backend
+
+        ours = backend.module()
+        backend.remember(tf.keras.backend)
+        own = sys.modules.get("tensorflow.python.keras"), sys.modules.get("tf_keras")
+        for package in (keras, sys.modules.get("keras"), tf.keras, *own):
+            if package is not None and hasattr(package, "backend"):
+                self._patches.set(package, "backend", ours)
+        for path in ("keras", "tensorflow.keras", "tensorflow.python.keras", "tf_keras"):
+            if path in sys.modules:
+                self._patches.put(path + ".backend", ours)
+        # What packages of Keras 2.2 and 2.3 import along.
+        names = {"legacy_get_updates_support": backend.symbolic}
+        for path, content in (("legacy.interfaces", names), ("engine", {}), ("wrappers", {})):
+            try:
+                importlib.import_module("keras." + path)
+            except ImportError:
+                self._patches.module("keras." + path, content)
+
     @staticmethod
     def _keras_package() -> Any:
         try:
@@ -357,7 +399,11 @@ class _Names:
 
         if keras is None:
             keras = self._patches.module("keras", {"__getattr__": lambda name: getattr(tf.keras, name)})
-            self._patches.module("keras.optimizers", {"Optimizer": tf.keras.optimizers.Optimizer})
+            for name, module in list(vars(tf.keras).items()):
+                if isinstance(module, types.ModuleType) and name != "optimizers":
+                    self._patches.put("keras." + name, module)
+            names = {name: value for name, value in vars(tf.keras.optimizers).items() if name[0] != "_"}
+            self._patches.module("keras.optimizers", names)
             register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
             self._patches.module("keras.saving", {"register_keras_serializable": register})
         self._patches.put("keras.ops", ops)

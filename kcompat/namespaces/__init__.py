@@ -104,6 +104,8 @@ NAMES: Tuple[str, ...] = (
     "tanh",
     "trunc",
     "where",
+    # one of two functions
+    "cond",
     # reductions, searching, sorting
     "all",
     "any",

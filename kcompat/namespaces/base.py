@@ -28,6 +28,7 @@ from .array import Array
 __all__ = ["Backend", "EighResult", "FInfo", "Linalg", "Namespace", "QRResult", "SVDResult"]
 
 Axis = Union[None, int, Tuple[int, ...]]
+_Branch = Callable[[], Tuple[Any, ...]]
 Shape = Union[int, Sequence[int]]
 
 # What people type who know NumPy or TensorFlow, where spelling alone would not find it.
@@ -184,6 +185,10 @@ class Backend:
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         """Select, the three broadcast against each other."""
+        raise NotImplementedError
+
+    def cond(self, test: Any, true: _Branch, false: _Branch) -> Tuple[Any, ...]:
+        """What `true()` gives where the 0-d `test` holds, else what `false()` does: tuples of raw arrays."""
         raise NotImplementedError
 
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
@@ -411,8 +416,7 @@ class Namespace:
         self.linalg = Linalg(self)
         # By identity: hashing a TensorFlow dtype is slow, and the backends' dtypes are singletons.
         self._kinds = {
-            id(value): {"b": "b", "i": "i", "f": "f"}[name[0]]
-            for name, value in backend.dtypes.items()
+            id(value): {"b": "b", "i": "i", "f": "f"}[name[0]] for name, value in backend.dtypes.items()
         }
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -435,9 +439,7 @@ class Namespace:
         if type(raw) is Array:
             return self._own(raw)
         if not self._b.is_array(raw) and not isinstance(raw, (np.ndarray, np.generic)):
-            raise TypeError(
-                "xp.wrap takes an array of %s or of NumPy, not %s" % (self.backend, _what(raw))
-            )
+            raise TypeError("xp.wrap takes an array of %s or of NumPy, not %s" % (self.backend, _what(raw)))
         raw = self._b.as_array(raw)
         return Array(self, raw, raw.dtype)
 
@@ -497,9 +499,7 @@ class Namespace:
         kind = self._kinds.get(id(dtype))
         if kind is None:
             name = self._name(dtype)
-            kind = (
-                "b" if name == "bool" else "f" if "float" in name else "i" if "int" in name else "?"
-            )
+            kind = "b" if name == "bool" else "f" if "float" in name else "i" if "int" in name else "?"
         return kind
 
     def _own(self, x: Array) -> Array:
@@ -701,8 +701,7 @@ class Namespace:
             found = None
         if found is None or id(found) not in self._kinds:
             raise TypeError(
-                "no dtype %r; there are xp.bool, xp.int32, xp.int64, xp.float32, xp.float64"
-                % (dtype,)
+                "no dtype %r; there are xp.bool, xp.int32, xp.int64, xp.float32, xp.float64" % (dtype,)
             )
         return found
 
@@ -766,9 +765,7 @@ class Namespace:
         if type(fill_value) is Array or not _is_number(fill_value):
             value = self.asarray(fill_value, dtype)
             if value.ndim:
-                raise TypeError(
-                    "xp.full takes a number or a 0-d array, not shape %r" % (value.shape,)
-                )
+                raise TypeError("xp.full takes a number or a 0-d array, not shape %r" % (value.shape,))
             assert value._dtype is not None
             return Array(self, self._b.full(dims, value._raw, value._dtype, like), value._dtype)
         if dtype is not None:
@@ -804,9 +801,7 @@ class Namespace:
         value = self.full((), fill_value, found)
         return self.where(ones, value, value)
 
-    def eye(
-        self, n_rows: int, n_cols: Optional[int] = None, k: int = 0, dtype: Any = None
-    ) -> Array:
+    def eye(self, n_rows: int, n_cols: Optional[int] = None, k: int = 0, dtype: Any = None) -> Array:
         """Ones on the k-th diagonal, zeros elsewhere; the compute dtype unless told."""
         mask = self._diagonals(n_rows, n_rows if n_cols is None else n_cols, k, "equal")
         return self.astype(mask, self.compute_dtype if dtype is None else dtype)
@@ -833,9 +828,7 @@ class Namespace:
             weak = self.astype(counts, self._b.weak_dtype) * float(step) + float(start)
             return self.astype(weak, found)
 
-    def linspace(
-        self, start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True
-    ) -> Array:
+    def linspace(self, start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True) -> Array:
         """`num` evenly spaced numbers, the last of them `stop` unless `endpoint` is false.
 
         `start` and `stop` are Python numbers or weak scalars; the compute dtype unless told.
@@ -987,6 +980,40 @@ class Namespace:
             raws = [self._strengthen(raw, dtype) for raw in raws]
         return Array(self, self._b.where(test, raws[0], raws[1]), dtype)
 
+    def cond(
+        self,
+        condition: Any,
+        true: Callable[[], Sequence[Any]],
+        false: Callable[[], Sequence[Any]],
+    ) -> Tuple[Array, ...]:
+        """What one of two functions gives: `true()` where the boolean 0-d `condition` holds, else `false()`.
+
+        For what is dear and seldom needed: only the one that holds is computed, while both may be run to
+        build a graph. It is no name of the array API standard.
+
+        Args:
+            condition: a 0-d boolean array.
+            true, false: functions of nothing, pure like a rule. Both give as many arrays, of the same shapes
+                and dtypes; weak scalars and numbers become arrays of the compute dtype.
+        """
+        test, _ = self._strong("cond", "b", condition)
+        if self._b.shape(test) != ():
+            raise ValueError("xp.cond: the condition has shape %r; expected ()" % (self._b.shape(test),))
+        dtypes: List[List[Any]] = []
+
+        def raws_of(branch: Callable[[], Sequence[Any]]) -> _Branch:
+            def made() -> Tuple[Any, ...]:
+                pairs = [self._strong("cond", "fib", each) for each in branch()]
+                dtypes.append([dtype for _, dtype in pairs])
+                return tuple(raw for raw, _ in pairs)
+
+            return made
+
+        found = self._b.cond(test, raws_of(true), raws_of(false))
+        if any_(each != dtypes[0] for each in dtypes):
+            raise TypeError("xp.cond: the branches give %r; expected the same dtypes of both" % (dtypes,))
+        return tuple(Array(self, raw, dtype) for raw, dtype in zip(found, dtypes[0]))
+
     # Reductions
 
     max = _reduction("max", "fi", "The greatest; ValueError over no elements.")
@@ -1028,13 +1055,9 @@ class Namespace:
         raw, dtype = self._strong(name, "fib", x)
         if self._kind(dtype) != "b":
             raw = self._b.cast(raw, self.bool)
-        return Array(
-            self, self._b.reductions[name](raw, self._axes(raw, axis), keepdims), self.bool
-        )
+        return Array(self, self._b.reductions[name](raw, self._axes(raw, axis), keepdims), self.bool)
 
-    def var(
-        self, x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
-    ) -> Array:
+    def var(self, x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
         """The variance, the squares' sum divided by the count less `correction`."""
         raw, dtype = self._strong("var", "f", x)
         axes = self._axes(raw, axis)
@@ -1050,9 +1073,7 @@ class Namespace:
         n = _product(dims)
         return made * (n / (n - correction) if n > correction else math.inf)
 
-    def std(
-        self, x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
-    ) -> Array:
+    def std(self, x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
         """The standard deviation: the square root of `var`."""
         return self.sqrt(self.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
@@ -1105,9 +1126,7 @@ class Namespace:
         made = self._b.sort(raw, _axis(axis, len(self._b.shape(raw))), bool(descending))
         return Array(self, made, dtype)
 
-    def argsort(
-        self, x: Any, axis: int = -1, descending: bool = False, stable: bool = True
-    ) -> Array:
+    def argsort(self, x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
         """The indices, int64, that sort along an axis; equal elements keep their order."""
         raw, _ = self._strong("argsort", "fi", x)
         made = self._b.argsort(raw, _axis(axis, len(self._b.shape(raw))), bool(descending))
@@ -1209,9 +1228,7 @@ class Namespace:
         if None not in old:
             known = _product([d for d in dims if d != -1])
             size = _product(old)
-            if dims.count(-1) > 1 or (
-                (known == 0 or size % known) if -1 in dims else size != known
-            ):
+            if dims.count(-1) > 1 or ((known == 0 or size % known) if -1 in dims else size != known):
                 raise ValueError("cannot reshape %r to %r" % (old, dims))
         return Array(self, self._b.reshape(raw, dims), dtype)
 
@@ -1290,9 +1307,7 @@ class Namespace:
         if shape[axis] is None:
             raise ValueError("xp.unstack needs axis %d of %r static" % (axis, shape))
         head = (slice(None),) * axis
-        return tuple(
-            Array(self, self._b.getitem(raw, (*head, i)), dtype) for i in range(shape[axis])
-        )
+        return tuple(Array(self, self._b.getitem(raw, (*head, i)), dtype) for i in range(shape[axis]))
 
     def flip(self, x: Any, axis: Axis = None) -> Array:
         """Reversed along axes; all of them if None."""
@@ -1323,9 +1338,7 @@ class Namespace:
             raw = self._b.expand_dims(raw, 0)
         return Array(self, self._b.tile(raw, counts) if counts else raw, dtype)
 
-    def repeat(
-        self, x: Any, repeats: Union[int, Sequence[int]], axis: Optional[int] = None
-    ) -> Array:
+    def repeat(self, x: Any, repeats: Union[int, Sequence[int]], axis: Optional[int] = None) -> Array:
         """Each element repeated along an axis, `repeats` times or that many times each.
 
         Of the flattened array where `axis` is None. `repeats` is static: an int or a list of ints.
@@ -1336,9 +1349,7 @@ class Namespace:
         axis = _axis(axis, len(self._b.shape(raw)))
         n = self._b.shape(raw)[axis]
         if n is None:
-            raise ValueError(
-                "xp.repeat needs a static shape and this is %r" % (self._b.shape(raw),)
-            )
+            raise ValueError("xp.repeat needs a static shape and this is %r" % (self._b.shape(raw),))
         if isinstance(repeats, Array):
             raise TypeError("xp.repeat takes an int or a list of ints (the shape is static)")
         index = np.repeat(np.arange(n), repeats)
@@ -1373,9 +1384,7 @@ class Linalg:
             raise ValueError("xp.linalg.%s takes square matrices, not shape %r" % (name, shape))
         return raw, dtype
 
-    def vector_norm(
-        self, x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 2
-    ) -> Array:
+    def vector_norm(self, x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
         """The norm over axes, all of them if None; `ord` is 1, 2, inf, -inf, 0 or another power."""
         ns = self._ns
         if ord == 2:
@@ -1424,9 +1433,7 @@ class Linalg:
         q, r = b.qr(raw, mode == "complete")
         diagonal = b.diagonal(r)
         one = b.full((), 1, dtype, raw)
-        sign = b.where(
-            ns._ops["less"](diagonal, b.full((), 0, dtype, raw)), ns._ops["negative"](one), one
-        )
+        sign = b.where(ns._ops["less"](diagonal, b.full((), 0, dtype, raw)), ns._ops["negative"](one), one)
         k, columns = b.shape(sign)[-1], b.shape(q)[-1]
         if mode == "complete":
             if None in (k, columns):
@@ -1603,9 +1610,7 @@ def _from_lists(obj: Any) -> np.ndarray:
     if isinstance(obj, (list, tuple)) and _has_array(obj):
         raise TypeError("xp.asarray takes no lists of arrays: use xp.stack")
     if not _is_number(obj) and not isinstance(obj, (list, tuple)):
-        raise TypeError(
-            "xp.asarray takes numbers, lists of numbers and arrays, not %s" % _what(obj)
-        )
+        raise TypeError("xp.asarray takes numbers, lists of numbers and arrays, not %s" % _what(obj))
     try:
         value = np.array(obj)
     except ValueError as error:

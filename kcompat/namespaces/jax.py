@@ -266,6 +266,9 @@ class JaxBackend(Backend):
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         return jnp.where(condition, x1, x2)
 
+    def cond(self, test: Any, true: Callable[[], Any], false: Callable[[], Any]) -> Any:
+        return jax.lax.cond(test, true, false)
+
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
         return raw[key]
 

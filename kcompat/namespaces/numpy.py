@@ -121,6 +121,9 @@ class NumpyBackend(Backend):
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         return np.where(condition, x1, x2)
 
+    def cond(self, test: Any, true: Callable[[], Any], false: Callable[[], Any]) -> Any:
+        return true() if bool(test) else false()
+
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
         return raw[key]
 

@@ -117,12 +117,30 @@ def keeping_nan() -> Iterator[None]:
         _careful.on = before
 
 
-def _keeps_nan(function: Callable[[Any], Any]) -> bool:
-    """Whether a host's function of NaN is NaN; up to TensorFlow 2.3 some make a number of it."""
-    if not tf.executing_eagerly():
-        return False  # not known, and there is no session to ask; to be safe is right, and only slower
-    nans = tf.fill([9], math.nan)  # more than one vector of the CPU
-    return bool(np.isnan(function(nans).numpy()).all())
+def _tried(function: Callable[[], Any]) -> Callable[[], bool]:
+    """What tells whether all that a function gives is true, a boolean tensor, which is computed once.
+
+    Not before it is asked for: the first operation sets TensorFlow's devices, which the program may yet want
+    to split, or to connect to those of other machines.
+    """
+    found: List[bool] = []
+
+    def ask() -> bool:
+        if found:
+            return found[0]
+        with tf.init_scope():
+            if not tf.executing_eagerly():
+                return False  # not known, and there is no session to ask; to be safe is only slower
+            found.append(bool(function().numpy().all()))
+        return found[0]
+
+    return ask
+
+
+def _keeps_nan(function: Callable[[Any], Any]) -> Callable[[], bool]:
+    """What tells whether a host's function of NaN is NaN; up to TensorFlow 2.3 some make a number of it."""
+    # More than one vector of the CPU.
+    return _tried(lambda: _is_nan(function(tf.fill([9], math.nan))))
 
 
 def _is_nan(x: Any) -> Any:
@@ -136,7 +154,7 @@ def _extreme(raw_name: str, path: str) -> Callable[[Any, Any], Any]:
     def call(x: Any, y: Any) -> Any:
         found = host(x, y)
         # The first operand's NaN is kept.
-        if (keeps and not _careful.on) or not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
+        if (not _careful.on and keeps()) or not isinstance(y, tf.Tensor) or not y.dtype.is_floating:
             return found
         return _where(_is_nan(y), y, found)
 
@@ -150,7 +168,7 @@ def _extreme_of_all(raw_name: str, public: Callable[..., Any]) -> Callable[..., 
 
     def call(raw: Any, axes: Tuple[int, ...], keepdims: bool) -> Any:
         found = host(raw, axes, keepdims)
-        if (keeps and not _careful.on) or not raw.dtype.is_floating:
+        if (not _careful.on and keeps()) or not raw.dtype.is_floating:
             return found
         nan = tf.constant(math.nan, raw.dtype)
         return _where(any_of(_is_nan(raw), axes, keepdims), nan, found)
@@ -163,7 +181,7 @@ def _sign() -> Callable[[Any], Any]:
     keeps = _keeps_nan(host)
 
     def call(x: Any) -> Any:
-        if keeps and not _careful.on:
+        if not _careful.on and keeps():
             return host(x)
         return _where(_is_nan(x), x, host(x)) if x.dtype.is_floating else host(x)
 
@@ -177,10 +195,11 @@ def _root() -> Callable[[Any], Any]:
     to do better costs a pass in float64 in every rule.
     """
     host = _unary("Sqrt", "sqrt")
-    if tf.executing_eagerly() and bool(np.isinf(host(tf.fill([9], math.inf)).numpy()).all()):
-        return host
+    keeps = _tried(lambda: tf.equal(host(tf.fill([9], math.inf)), math.inf))
 
     def call(x: Any) -> Any:
+        if keeps():
+            return host(x)
         return _where(tf.equal(x, tf.constant(math.inf, x.dtype)), x, host(x))
 
     return call
@@ -355,6 +374,12 @@ class TensorFlowBackend(Backend):
 
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         return _where(condition, x1, x2)
+
+    def cond(self, test: Any, true: Callable[[], Any], false: Callable[[], Any]) -> Any:
+        if tf.executing_eagerly():
+            return true() if bool(test) else false()
+        # TensorFlow 1's takes a tuple of one apart unless it is strict.
+        return tf.compat.v1.cond(test, true_fn=true, false_fn=false, strict=True)
 
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
         return raw[key] if key else raw

@@ -170,6 +170,10 @@ class TorchBackend(Backend):
     def where(self, condition: Any, x1: Any, x2: Any) -> Any:
         return torch.where(condition, x1, x2)
 
+    def cond(self, test: Any, true: Callable[[], Any], false: Callable[[], Any]) -> Any:
+        # On the device that has no values, either branch tells the shapes.
+        return true() if test.device.type == "meta" or bool(test) else false()
+
     def getitem(self, raw: Any, key: Tuple[Any, ...]) -> Any:
         key, flips = _forwards(key, raw.shape)
         return torch.flip(raw[key], flips) if flips else raw[key]

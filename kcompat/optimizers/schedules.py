@@ -15,9 +15,7 @@ from ..adapters.native_schedules import schedule_class as _schedule_class
 from ..errors import HyperparameterError as _HyperparameterError
 from ..schedules import Schedule as _Schedule
 
-NAMES = tuple(
-    sorted(name for name in _schedules.__all__ if name[0].isupper() and name != _Schedule.__name__)
-)
+NAMES = tuple(sorted(name for name in _schedules.__all__ if name[0].isupper() and name != _Schedule.__name__))
 
 __all__ = ["NAMES", *NAMES, "LearningRateSchedule", "deserialize", "serialize"]  # noqa: F822, PLE0604
 

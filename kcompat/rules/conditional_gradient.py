@@ -20,8 +20,8 @@ class ConditionalGradient(UpdateRule):
     ||g||; where g is 0 so is s (Addons has whatever vectors its SVD gives for 0). With equal largest singular
     values s is not unique.
 
-    Of a sparse gradient, only the rows present are updated. No slots. (Addons makes a slot that it never
-    uses.)
+    Of a sparse gradient, only the rows present are updated. No slots; `AddonsConditionalGradient` has that
+    of Addons, which is never read.
 
     Raises:
         HyperparameterError: another `ord`.
@@ -59,6 +59,21 @@ class ConditionalGradient(UpdateRule):
             corner = _leading(xp, grad)
         rate = hyper.learning_rate
         return rate * param - (1 - rate) * hyper.lambda_ * corner, {}
+
+
+class AddonsConditionalGradient(ConditionalGradient):
+    """The same with the slot that TensorFlow Addons makes and never uses, so that its checkpoints fit.
+
+    Slots: conditional_gradient, zeros like the parameter.
+    """
+
+    def init(self, xp: Any, param: Any) -> Mapping[str, Any]:
+        return {"conditional_gradient": xp.zeros_like(param)}
+
+    def update(
+        self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
+    ) -> Tuple[Any, Mapping[str, Any]]:
+        return super().update(xp, grad, param, slots, hyper, step)[0], slots
 
 
 def _leading(xp: Any, grad: Any) -> Any:

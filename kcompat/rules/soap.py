@@ -29,8 +29,9 @@ class SOAP(UpdateRule):
     eigenvectors of equal eigenvalues are the host's choice, and hosts may differ; so they may while the sum
     of products so far has not full rank.
 
-    Costs: a rule has no branch on the step, so both decompositions are computed in every step, whatever the
-    frequency. With an axis of some hundred entries that is most of a step's time: set `max_precondition_dim`.
+    Costs: in most steps the products and rotations, which are of the size of the gradient times its axes. A
+    decomposition is only computed in the steps that need one. With axes of more than some hundred entries
+    that step is long: set `max_precondition_dim`.
 
     Slots: m and v, like the parameter; g_0, q_0, g_1, q_1, … square matrices, one pair for each axis that has
     them; count, a scalar, the variable's own steps.
@@ -116,14 +117,20 @@ class SOAP(UpdateRule):
         product = xp.tensordot(grad, grad, axes=(others, others))
         g_name, q_name = "g_{}".format(axis), "q_{}".format(axis)
         g = slots[g_name] + (product - slots[g_name]) * (1 - beta)
-        q = slots[q_name]
-        turned = xp.matmul(g, q)
-        order = xp.argsort(xp.sum(q * turned, axis=0), descending=True)
-        power = xp.linalg.qr(xp.take(turned, order, axis=1)).Q
+        q, v = slots[q_name], new["v"]
         rank = min(grad.shape[axis], grad.size // grad.shape[axis])
+
+        def iterated() -> Tuple[Any, Any]:
+            turned = xp.matmul(g, q)
+            order = xp.argsort(xp.sum(q * turned, axis=0), descending=True)
+            return xp.linalg.qr(xp.take(turned, order, axis=1)).Q, xp.take(v, order, axis=axis)
+
+        def kept() -> Any:
+            return xp.cond(due, iterated, lambda: (q, v))
+
         new[g_name] = g
-        new[q_name] = xp.where(first, _basis(xp, g, rank), xp.where(due, power, q))
-        return xp.where(due, xp.take(new["v"], order, axis=axis), new["v"])
+        new[q_name], v = xp.cond(first, lambda: (_basis(xp, g, rank), v), kept)
+        return v
 
 
 def _basis(xp: Any, matrix: Any, rank: int) -> Any:

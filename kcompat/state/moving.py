@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 
 from ..adapters.matching import Match, in_order, match
+from ..adapters.uninterrupted import Uninterrupted
 from ..errors import StateError
 from ..rule import UpdateRule
 from ..rules import CATALOGUE
@@ -85,7 +86,8 @@ def put(
 ) -> Dict[str, str]:
     """Makes an optimizer go on from a state: its next step is the one that was next where it was taken.
 
-    Everything is checked before the first value is assigned.
+    Everything is checked before the first value is assigned, and an interrupt (Ctrl-C) waits until the last
+    one is.
 
     Args:
         optimizer: as for `take`, built or not. One that is not is built on the variables. In a TensorFlow 1
@@ -130,7 +132,9 @@ def put(
                 what, view.where, "\n  ".join(problems), _ADVICE
             )
         )
-    _assign(view, variables, pairs, moves, state)
+    with Uninterrupted():  # all of it, or nothing
+        _assign(view, variables, pairs, moves, state)
+        left = _set_hyperparameters(view, state) if hyperparameters else []
     if state.step is None:
         warnings.warn(
             "{}: the state does not say how many steps were taken, and {} keeps its count. If a schedule or "
@@ -139,7 +143,6 @@ def put(
         )
     if narrowed:
         warnings.warn("{}: rounded to a narrower dtype: {}.".format(what, ", ".join(narrowed)), stacklevel=2)
-    left = _set_hyperparameters(view, state) if hyperparameters else []
     if left:
         warnings.warn(
             "{}: the state was taken with other hyperparameters, which can't be set here: {}.".format(
@@ -420,7 +423,12 @@ def _moves(view: View, variable: Any, key: str, state: State, rate: _Rate) -> Tu
 
 
 def _hint(left: Sequence[str]) -> str:
-    hints = {"average": "use_ema=True", "accumulated": "gradient_accumulation_steps"}
+    hints = {
+        "average": "use_ema=True",
+        "accumulated": "gradient_accumulation_steps",
+        "m": "momentum",
+        "momentum": "momentum",
+    }
     found = [hints[name] for name in left if name in hints]
     return " (it was made without {})".format(" and ".join(found)) if found else ""
 

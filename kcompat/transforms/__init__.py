@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .accumulation import GradientAccumulation, UnscaleGradients
-from .annealed import AnnealedWeightDecay
+from .annealed import AnnealedWeightDecay, WarmRestarts
 from .averaging import ExponentialMovingAverage
 from .base import GradientTransform, Transform
 from .clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
@@ -46,6 +46,7 @@ __all__ = [
     "SkipNonFinite",
     "Transform",
     "UnscaleGradients",
+    "WarmRestarts",
     "WeightDecay",
     "without_weight_decay",
 ]

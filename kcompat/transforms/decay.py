@@ -121,8 +121,19 @@ class NormalizedWeightDecay(Transform):
     ) -> Tuple[Any, Mapping[str, Any]]:
         (l1, l2), steps = self._factors, self.total_iterations_wd or self.total_iterations
         moved, new = self.inner.update(xp, grad, param, slots, hyper.inner, step)
-        decay = l1 * xp.sign(param) + l2 * param
-        return moved - hyper.eta_t * steps**-0.5 * decay, new
+        return moved - hyper.eta_t * normalized_decay(xp, param, l1, l2, steps), new
+
+
+def normalized_decay(xp: Any, param: Any, l1: float, l2: float, steps: float) -> Any:
+    """What one step of normalized weight decay takes off a parameter, before it is annealed.
+
+    Args:
+        xp: the array namespace.
+        param: the parameter before the step.
+        l1, l2: its penalties.
+        steps: what normalizes them.
+    """
+    return steps**-0.5 * (l1 * xp.sign(param) + l2 * param)
 
 
 def _triple(pair: Any) -> Any:

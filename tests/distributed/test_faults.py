@@ -1,4 +1,4 @@
-"""Processes that are killed, and steps that are interrupted."""
+"""Processes that are killed."""
 
 import contextlib
 import os
@@ -8,8 +8,7 @@ import time
 import numpy as np
 import pytest
 from _apis import APIS
-from _modes import api_modes
-from _processes import check, run, started
+from _processes import run, started
 from test_tensorflow import WORKERS, cluster, eager, fits, graph, has, tf
 
 PACE = 0.15
@@ -62,10 +61,10 @@ class Commands:
 
 
 class Workers(Commands):
-    """The program in two processes; each time on other ports."""
+    """The program in three processes; each time on other ports."""
 
     def __call__(self):
-        return cluster("resumed.py", self.arguments, worker=2)
+        return cluster("resumed.py", self.arguments, worker=3)
 
 
 def same_numbers(found, expected):
@@ -115,6 +114,35 @@ def test_workers_of_which_one_is_killed(tmp_path, api):
     resumes(tmp_path, api, "workers", Workers)
 
 
+@eager
+@pytest.mark.skipif(
+    not hasattr(tf.distribute.experimental, "PreemptionCheckpointHandler"),
+    reason="this release has no PreemptionCheckpointHandler",
+)
+@pytest.mark.parametrize("make", [Commands, Workers])
+@pytest.mark.parametrize("api", APIS)
+def test_preemption(tmp_path, api, make):
+    """SIGTERM comes to one process: all save and end, and go on when they are started again."""
+    whole, folder = tmp_path / "whole", tmp_path / "preempted"
+    for each in (whole, folder):
+        each.mkdir()
+    with started(make(whole, api, "preempted", whole)()) as processes:
+        expected = [process.result() for process in processes]
+    commands = make(folder, api, "preempted", folder, PACE)
+    with started(commands()) as processes:
+        end = time.time() + 240
+        while not (folder / "alive").exists() and processes[0].is_running() and time.time() < end:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 8 * PACE))
+        random.choice(processes).preempt()
+        statuses = [process.wait() for process in processes]
+    assert all(statuses), "it ended by itself, before the signal came"
+    assert any(name.endswith(".index") for name, _ in entries(folder)), "nothing was saved"
+    with started(commands()) as processes:
+        for process in processes:
+            same_numbers(process.result(), expected[0])
+
+
 @graph
 @pytest.mark.parametrize("api", [api for api in APIS if api == "tf1"])
 def test_a_monitored_session(tmp_path, api):
@@ -133,9 +161,3 @@ def test_a_killed_save(tmp_path, api):
             time.sleep(random.uniform(0, 0.3))
             assert process.is_running(), process.said()
         assert run("killed_save.py", api, tmp_path, "load") > 0
-
-
-@pytest.mark.parametrize("rule", ["momentum", "lion"])
-@pytest.mark.parametrize(("api", "mode"), [pair for pair in api_modes(APIS) if pair[0] != "get_updates"])
-def test_interrupts(api, mode, rule):
-    check(run("interrupted.py", api, mode, rule))

@@ -72,6 +72,37 @@ def test_same_numbers(name, options):
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
+def test_restart_by_hand(name):
+    """What users set between steps: t_cur at the end of a cycle, as the README has it, and eta_t."""
+    K, results = tf.keras.backend, []
+    for module in (theirs, adamw):
+        optimizer = getattr(module, name)(
+            **RULES[name],
+            use_cosine_annealing=True,
+            total_iterations=6,
+            autorestart=False,
+            weight_decays=DECAYS,
+            t_cur=2,
+            eta_max=0.8,
+        )
+        variables = [tf.Variable(v, name=n) for v, n in zip(starting_values(SHAPES), NAMES)]
+        seen = []
+        for i, row in enumerate(varied_gradients(SHAPES, 16)):
+            if i in (4, 9):
+                K.set_value(optimizer.t_cur, -1)
+            if i == 12:
+                K.set_value(optimizer.eta_t, 0.3)
+            seen.append((int(module.K_eval(optimizer.t_cur, K)), float(K.get_value(optimizer.eta_t))))
+            optimizer.apply_gradients(list(zip(map(tf.constant, row), variables)))
+        config = optimizer.get_config()
+        assert (config["t_cur"], config["total_iterations"]) == (int(K.get_value(optimizer.t_cur)), 6)
+        results.append((seen, [v.numpy() for v in variables]))
+    np.testing.assert_allclose(results[1][0], results[0][0], atol=1e-6)
+    for got, want in zip(results[1][1], results[0][1]):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
 def test_signature(name):
     wanted = list(inspect.signature(getattr(theirs, name).__init__).parameters.values())[1:]
     got = list(inspect.signature(getattr(adamw, name)).parameters.values())

@@ -61,6 +61,7 @@ def arguments():
     parser.add_argument("--python", action="append", metavar="NAME=INTERPRETER", default=[])
     parser.add_argument("--only", metavar="NAMES", help="these environments only, separated by commas")
     parser.add_argument("--work", metavar="DIR", default=os.path.join(ROOT, ".tox", "travel-files"))
+    parser.add_argument("--resume", action="store_true", help="keep what is in --work, do what is missing")
     parser.add_argument("--tables", action="store_true", help="only write the tables, of what is in --work")
     return parser.parse_args()
 
@@ -83,12 +84,17 @@ def run(name, interpreters, command, work):
     return subprocess.run([*tox, *worker], cwd=ROOT).returncode
 
 
+def result(command, name, work):
+    """The file that a worker writes at its end."""
+    return os.path.join(work, "{}+{}.json".format(command, name))
+
+
 def collected(names, work):
     """Everything that the workers have written: what is not there, and the journeys."""
     missing, journeys = [], []
     for name in names:
         for command, found in (("write", missing), ("read", journeys)):
-            path = os.path.join(work, "{}+{}.json".format(command, name))
+            path = result(command, name, work)
             if os.path.exists(path):
                 with open(path) as file:
                     found += [[name, *each] for each in json.load(file)]
@@ -152,14 +158,17 @@ def main():
     interpreters = dict(each.split("=", 1) for each in asked.python)
     names = asked.only.split(",") if asked.only else list(interpreters) or list(ENVIRONMENTS)
     if not asked.tables:
-        shutil.rmtree(asked.work, ignore_errors=True)
-        os.makedirs(asked.work)
+        if not asked.resume:
+            shutil.rmtree(asked.work, ignore_errors=True)
+        os.makedirs(asked.work, exist_ok=True)
         made = [name for name in names if name not in interpreters]
         if made:
             tox = [sys.executable, "-m", "tox", "run", "--notest", "-e", ",".join(made)]
             subprocess.run(tox, cwd=ROOT, check=True)
         for command in ("write", "read"):
             for name in names:
+                if os.path.exists(result(command, name, asked.work)):
+                    continue
                 status = run(name, interpreters, command, asked.work)
                 print("{} {}: exit status {}".format(command, name, status), flush=True)
     missing, journeys = collected(names, asked.work)
@@ -170,7 +179,7 @@ def main():
         file.write("\n")
     with open(os.path.join(DOCS, "travel.md"), "w") as file:
         file.write(page(missing, journeys))
-    absent = [n for n in names if not os.path.exists(os.path.join(asked.work, "read+{}.json".format(n)))]
+    absent = [n for n in names if not os.path.exists(result("read", n, asked.work))]
     wrong = [each for each in journeys if each[-1]]
     failed = [each for each in missing if each[-1]]
     print("{} journeys, {} did not arrive".format(len(journeys), len(wrong)))

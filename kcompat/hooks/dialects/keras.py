@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...adapters.tensorflow_base import _no_autograph
 from ...errors import HookError, HyperparameterError, UnknownArgumentError, nearest
 from ...schedules import Schedule
-from ..hooked import Hooked, on_values, summed
+from ..hooked import Hooked, is_in_step, on_values, summed
 
 # Arguments of the base classes, in their order, after `learning_rate` (Keras 3) or `name` (Keras 2.11).
 _ARGUMENTS = {
@@ -147,7 +147,7 @@ class KerasDialect(Hooked):
         return tf.cast(this._native_value(value), tf.float32)
 
     def _public_hyper(self, hyper: Any) -> Any:
-        if self.__dict__.get("_kc_in_step"):
+        if is_in_step():
             return self._current_rate()
         if hyper.kind == "number":
             variable = self._hyper_variable(hyper)

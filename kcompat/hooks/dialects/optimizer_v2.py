@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -11,7 +12,7 @@ import tensorflow as tf
 from ...adapters.tensorflow_base import _is_variable, _no_autograph
 from ...errors import HookError, HyperparameterError, UnknownArgumentError, nearest
 from ...schedules import Schedule
-from ..hooked import Hooked, on_values, summed
+from ..hooked import Hooked, is_in_step, on_values, summed
 
 _KEYWORDS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
 _CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
@@ -109,16 +110,21 @@ class OptimizerV2Dialect(Hooked):
         else:
             value = this._native_value(value)
         if dtype is None and not (name in self._kc_integers and kind == "number"):
-            return value
+            return self._as_v2_has_it(value)
         dtype = tf.int32 if dtype is None else dtype  # as OptimizerV2 has a number that was given as an int
         # OptimizerV2 keeps numbers in float32.
         return tf.cast(value if kind != "number" else tf.cast(value, tf.float32), dtype)
+
+    def _as_v2_has_it(self, value: Any) -> Any:
+        """A hyperparameter in float32 in a step, where hooks calculate with it; else its variable."""
+        inside = is_in_step() and getattr(value, "dtype", None) == tf.float64
+        return tf.cast(value, tf.float32) if inside else value
 
     def _public_hyper(self, hyper: Any) -> Any:
         this: Any = self
         if hyper.kind == "number":
             variable = self._hyper_variable(hyper)
-            return hyper.source if variable is None else variable
+            return hyper.source if variable is None else self._as_v2_has_it(variable)
         return super()._public_hyper(hyper) if hyper.kind != "tensor" else this._native_value(hyper.source)  # type: ignore[misc]
 
     def _serialize_hyperparameter(self, hyperparameter_name: str) -> Any:
@@ -298,6 +304,12 @@ class OptimizerV2Dialect(Hooked):
         dtype = tf.as_dtype(tf.float32 if dtype is None else dtype)
         size = tf.TensorShape(shape)
         return self._shared_variable(name, functools.partial(self._initial, initializer, size, dtype))
+
+    def _distribution_strategy_scope(self) -> Any:
+        """The scope in which variables are made: that of the strategy which is entered."""
+        return (
+            tf.distribute.get_strategy().scope() if tf.distribute.has_strategy() else contextlib.ExitStack()
+        )
 
     def _create_all_weights(self, var_list: Sequence[Any]) -> None:
         this: Any = self

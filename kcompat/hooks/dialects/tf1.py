@@ -21,6 +21,7 @@ class TF1Dialect(Hooked):
     Args:
         use_locking: as the hooks pass it on.
         name: the optimizer's name.
+        use_own_namescope_for_non_slot_vars: TensorFlow's own classes pass it on; names here are the host's.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -29,7 +30,13 @@ class TF1Dialect(Hooked):
         object.__setattr__(self, "_kc_given", (args, kwargs))
         return self
 
-    def __init__(self, use_locking: bool = False, name: Optional[str] = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        use_locking: bool = False,
+        name: Optional[str] = None,
+        use_own_namescope_for_non_slot_vars: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if not name:
             raise HyperparameterError("{}: expected a name.".format(type(self).__name__))
         self._set_up_hooks(name)

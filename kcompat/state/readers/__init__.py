@@ -105,10 +105,11 @@ def _found(path: str, asked: Asked) -> Found:
 
 
 def _hdf5(path: str, asked: Asked) -> Found:
-    from . import keras_file, model_h5
+    from . import guarded, keras_file, model_h5
     from .hdf5 import H5
 
     h5 = H5(path)
+    guarded.check(path)
     with h5.open() as file:
         whole = "model_weights" in file or "layer_names" in file.attrs or "layer_names0" in file.attrs
     return (model_h5.read if whole else keras_file.read_weights)(h5, asked)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ...errors import StateError
+from ...errors import HyperparameterTypeError, StateError
 
 
 class FoundVariable(NamedTuple):
@@ -38,6 +39,7 @@ class Found(NamedTuple):
         own: whether it is an optimizer of kcompat, whose slots have the rule's names.
         by_rule: whether the slots have the rule's names already, of a native optimizer.
         experimental: whether it is one of `tf.keras.optimizers.experimental` in TensorFlow 2.9 or 2.10.
+        velocity: what the variables of the list `_velocities` are called, "v" or "velocity", of keras_2_11.
         weights: the model's weights by name, if they were asked for.
     """
 
@@ -53,6 +55,7 @@ class Found(NamedTuple):
     own: bool = False
     by_rule: bool = False
     experimental: bool = False
+    velocity: Optional[str] = None
     weights: Optional[Dict[str, Any]] = None
 
 
@@ -73,6 +76,19 @@ class Asked(NamedTuple):
     hyper: Dict[str, Any]
     optimizer: Optional[str]
     variables: Optional[List[Tuple[str, Optional[Tuple[int, ...]]]]]
+
+    def number(self, name: str, default: Any) -> Any:
+        """A hyperparameter that reading needs as a number.
+
+        Raises:
+            HyperparameterTypeError: it was given, and is none.
+        """
+        value = self.hyper.get(name, default)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
+            raise HyperparameterTypeError(
+                "kcompat.state.read(hyper={{{!r}: {!r}}}): expected a number.".format(name, value)
+            )
+        return value
 
 
 def nothing(path: str, what: str, advice: str = "") -> StateError:

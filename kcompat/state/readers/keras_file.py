@@ -100,7 +100,7 @@ def read_weights(h5: H5, asked: Asked, config: Optional[Dict[str, Any]] = None) 
         group = _inner(h5, file) or h5.child(file, "optimizer/vars")
         described = None
         if config is not None and isinstance(config.get("compile_config"), dict):
-            described = optimizer_described(h5, config["compile_config"].get("optimizer"))
+            described = optimizer_described(config["compile_config"].get("optimizer"))
         if group is None or not h5.keys(group):
             raise _without(h5, described)
         name = group.attrs.get("name")
@@ -251,6 +251,8 @@ def _of_positions(
     ordered = all(_before(one.turn, other.turn) for one, other in zip(leaves, leaves[1:]))
 
     def name_them(shapes: List[Tuple[int, ...]]) -> List[str]:
+        if not shapes:
+            return []
         if asked.variables is not None:
             return given(h5.path, shapes, asked.variables)
         if ordered:

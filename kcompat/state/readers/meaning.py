@@ -44,6 +44,10 @@ _OPTIONAL = {(cls, "vhat") for cls in ("Adam", "AdamW", "Lamb", "Nadam")} | {
     ("Adafactor", "c"),
     ("Muon", "v"),
 }
+# Classes of Keras that its generation before did not have.
+_ONLY_KERAS_3 = ("Lamb", "Muon", "ScheduleFreeAdamW")
+# Classes whose slots are the same and mean the same: where a file does not tell which it is, either goes on.
+_ALIKE = ("Adam", "AdamW")
 # Hyperparameters that an optimizer's slots tell: rule's and hosts' names of the slots.
 _SIGNS = {"amsgrad": {"vhat", "_velocity_hats"}, "centered": {"mg", "_average_gradients"}}
 # What `BASE_ARGUMENTS` are where they are not given.
@@ -57,16 +61,14 @@ def state_of(found: Found, asked: Asked) -> State:
         StateError: it is not known which rule it is, or what a slot means; or it takes a hyperparameter to
             know that, and the file has none.
     """
-    cls = _class_of(found, asked)
+    if not found.variables and not found.own and found.api in ("tf1", "optimizer_v2"):
+        # Only SGD without momentum keeps nothing. The file has that number; RMSprop's, too, with another one.
+        if found.config.get("momentum", 1) != 0 or "rho" in found.config:
+            raise _without_slots(found, found.cls or found.name)
+    cls, is_known = _class_of(found, asked)
     rule, wanted = _rule_of(found, cls, asked)
     if not found.variables and wanted != "SGD":
-        raise nothing(
-            found.path,
-            "there is a step counter or the like of {}, and no slot of any variable".format(
-                cls or "an optimizer"
-            ),
-            "It was written before the first step, or by a host that leaves the slots out.",
-        )
+        raise _without_slots(found, cls)
     config = _config(found, rule, asked)
     slots = {slot for variable in found.variables for slot in variable.slots}
     for hyper, signs in _SIGNS.items():  # what the slots say of the configuration, where nothing else does
@@ -85,14 +87,25 @@ def state_of(found: Found, asked: Asked) -> State:
     if cls == "Nadam" and not found.own:
         shared.setdefault("mu_product", _mu_product(found, rule, config))
     return State(
-        rule=wanted,
+        rule=wanted if is_known else None,
         config=config,
         step=found.step,
         variables=State.keyed([VariableSlots(*each) for each in variables]),
         shared=shared,
         weights=found.weights,
-        origin="{}, {}".format(found.path, found.format),
+        origin="{}, {}{}".format(found.path, found.format, "" if is_known else ", " + " or ".join(_ALIKE)),
         convention=convention,
+    )
+
+
+def _without_slots(found: Found, cls: Optional[str]) -> StateError:
+    return nothing(
+        found.path,
+        "there is a step counter or the like of {}, and no slot of any variable".format(
+            cls or "an optimizer"
+        ),
+        "It was written before the first step, or by a host that leaves the slots out; a tf.train.Checkpoint "
+        "of TensorFlow 1's optimizers and of OptimizerV2 holds slots of the variables that are in it, too.",
     )
 
 
@@ -106,14 +119,14 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _class_of(found: Found, asked: Asked) -> str:
-    """The host's class.
+def _class_of(found: Found, asked: Asked) -> Tuple[str, bool]:
+    """The host's class; and whether it is that for certain, and not another whose slots mean the same.
 
     Raises:
         StateError: the file does not tell.
     """
     if found.own:
-        return asked.rule or found.cls or found.name or ""
+        return asked.rule or found.cls or found.name or "", True
     classes = {_plain(name): name for name in _known_classes(found.api)}
     if found.api == "tf1":
         classes.update({_plain(name[: -len("Optimizer")]): name for name in _TF1_SLOTS})
@@ -121,9 +134,9 @@ def _class_of(found: Found, asked: Asked) -> str:
         if name is not None:
             name = name.rpartition(">")[2]
             if _plain(name) in classes:
-                return classes[_plain(name)]
+                return classes[_plain(name)], True
             if name == "SGD" and found.api == "tf1":
-                return "MomentumOptimizer"
+                return "MomentumOptimizer", True
             raise StateError(
                 "{}: the optimizer is {}, and is to be one of {}. State of others is not read.".format(
                     found.path, name, ", ".join(sorted(classes.values()))
@@ -132,9 +145,11 @@ def _class_of(found: Found, asked: Asked) -> str:
     fitting = [name for name in _known_classes(found.api) if _fits(found, name)]
     named = classes.get(_plain(found.name)) if found.name else None
     if named in fitting:
-        return named
+        return named, True
     if len(fitting) == 1:
-        return fitting[0]
+        return fitting[0], True
+    if fitting and set(fitting) <= set(_ALIKE):
+        return fitting[0], False
     slots = list(dict.fromkeys(slot for variable in found.variables for slot in variable.slots))
     raise StateError(
         "{} does not say which optimizer wrote it{}. Its slots are {}, which {}. Give it: "
@@ -143,7 +158,7 @@ def _class_of(found: Found, asked: Asked) -> str:
             ", and calls it {!r}".format(found.name) if found.name else "",
             ", ".join(slots) or "none",
             "those of {} are".format(" and ".join(fitting)) if fitting else "no optimizer known here has",
-            "Adam",
+            (fitting or ["Adam"])[-1],
         )
     )
 
@@ -151,7 +166,9 @@ def _class_of(found: Found, asked: Asked) -> str:
 def _known_classes(api: str) -> List[str]:
     if api == "tf1":
         return list(_TF1_SLOTS)
-    return list(_V2_SLOTS) if api in ("optimizer_v2", "get_updates") else list(slot_names.KERAS)
+    if api in ("optimizer_v2", "get_updates"):
+        return list(_V2_SLOTS)
+    return [name for name in slot_names.KERAS if api == "keras_3" or name not in _ONLY_KERAS_3]
 
 
 def _fits(found: Found, cls: str) -> bool:
@@ -168,6 +185,8 @@ def _fits(found: Found, cls: str) -> bool:
     table_of = slot_names.KERAS[cls]
     needed = [attributes for slot, attributes in table_of.items() if (cls, slot) not in _OPTIONAL]
     known = {attribute for attributes in table_of.values() for attribute in attributes}
+    if found.velocity is not None and (found.velocity == "velocity") != (cls == "RMSprop"):
+        return False
     # Nadam is told by its product.
     if ("mu_product" in found.shared) != (cls == "Nadam"):
         return False
@@ -262,7 +281,7 @@ def _without_unused(
 
 def _factored(variable: FoundVariable) -> FoundVariable:
     """Without the placeholders of Keras' Adafactor: factors of what is not factored, and the product."""
-    keep = ("v",) if len(variable.shape) < 2 else ("r", "c")
+    keep = ("v", *slot_names.KERAS_BASE) if len(variable.shape) < 2 else ("r", "c", *slot_names.KERAS_BASE)
     return variable._replace(slots={name: variable.slots[name] for name in keep if name in variable.slots})
 
 
@@ -270,7 +289,7 @@ def _with_learning_rate(
     variables: List[FoundVariable], asked: Asked
 ) -> Tuple[List[FoundVariable], Dict[str, str]]:
     """MomentumOptimizer's velocities, which hold no learning rate: with it, or a word about it."""
-    rate = asked.hyper.get("learning_rate")
+    rate = asked.number("learning_rate", None)
     if rate is None:
         return variables, {"m": LEARNING_RATE_OUTSIDE}
 

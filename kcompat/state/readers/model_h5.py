@@ -79,13 +79,13 @@ def _described(training: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _optimizer(h5: H5, training: Mapping[str, Any]) -> Tuple[str, Dict[str, Any], Dict[str, Any]]:
     """The optimizer's class and configuration, and how the class was written."""
-    found = optimizer_described(h5, _described(training))
+    found = optimizer_described(_described(training))
     if found is None:
         raise h5.damaged("its training_config describes no optimizer")
     return found
 
 
-def optimizer_described(h5: H5, described: Any) -> Optional[Tuple[str, Dict[str, Any], Dict[str, Any]]]:
+def optimizer_described(described: Any) -> Optional[Tuple[str, Dict[str, Any], Dict[str, Any]]]:
     """An optimizer as Keras writes one down: its class, its configuration, and all of it.
 
     Out of a LossScaleOptimizer if there is one. None if it describes no optimizer.

@@ -7,6 +7,7 @@ the first two APIs the slots. Names of variables are those that they had.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
@@ -25,6 +26,24 @@ _COUNTERS = ("iter", "_iterations", "iterations")
 _POWERS = (("beta1_power", "beta_1", 0.9), ("beta2_power", "beta_2", 0.999))
 _EXACT = "_exact"
 _RATE = ("_learning_rate", "learning_rate")
+# What keras_2_11 calls the variables of a list, before the name of the model's: "Adam/m/dense/kernel".
+_CALLED = {
+    "_accumulated_delta_vars": ("accumulated_delta_var",),
+    "_accumulated_grads": ("accumulated_grad",),
+    "_accumulators": ("accumulator",),
+    "_average_gradients": ("average_gradient",),
+    "_c": ("c", "r"),
+    "_linears": ("linear",),
+    "_m": ("m",),
+    "_model_variables_moving_average": ("average",),
+    "_momentums": ("m", "momentum"),
+    "_r": ("r",),
+    "_u": ("u",),
+    "_v": ("v",),
+    "_velocities": ("v", "velocity"),
+    "_velocity_hats": ("vhat",),
+    "momentums": ("m",),
+}
 
 
 class _Node(NamedTuple):
@@ -300,7 +319,7 @@ def _powers(graph: _Graph, number: int, path: str, asked: Asked) -> Optional[int
     powers = []
     for name, hyper, default in _POWERS:
         if name in children and graph.is_variable(children[name]):
-            beta = float(asked.hyper.get(hyper, default))
+            beta = float(asked.number(hyper, default))
             powers.append((float(graph.scalar(children[name])), beta, hyper))
     return step_from_powers(path, powers, None)
 
@@ -318,6 +337,7 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
         if name not in ("_variables", "_trainable_variables") and _list(graph, child)
     }
     known = _list(graph, node.children.get("_trainable_variables", -1))
+    _add_unlisted(graph, node, lists, known, path)
     count = max([position + 1 for each in [*lists.values(), known] for position in each] + [0])
     names = _Names(graph, lists, known, model)
     variables = []
@@ -326,7 +346,8 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
         if not slots:
             continue
         name, original = names.of(position, slots)
-        like = original if original is not None else next(iter(slots.values()))
+        # Some slots are smaller than the variable, and none has more dimensions.
+        like = original if original is not None else max(slots.values(), key=lambda n: len(graph.shape(n)))
         variables.append(
             FoundVariable(
                 name=name,
@@ -352,10 +373,49 @@ def _of_lists(graph: _Graph, number: int, model: List[int], path: str) -> Found:
         cls=None,
         config=config,
         step=int(graph.scalar(counter)),
+        velocity=names.velocity,
         variables=variables,
         shared=shared,
         experimental=not is_3 and listed.get(0) != counter,
     )
+
+
+def _add_unlisted(
+    graph: _Graph, node: _Node, lists: Dict[str, Dict[int, int]], known: Dict[int, int], path: str
+) -> None:
+    """Adds the slots of Adafactor and Muon, whose lists some releases of Keras 3 leave empty.
+
+    Raises:
+        StateError: another optimizer has slots in no list.
+    """
+    listed = _list(graph, node.children.get("_variables", -1))
+    told = {number for positions in lists.values() for number in positions.values()}
+    told |= set(node.children.values())
+    rest = [number for _, number in sorted(listed.items()) if number not in told]
+    if not known or all(graph.shape(number) == () for number in rest):
+        return
+    names = [graph.nodes[number].name for number in rest]
+    optimizer = _plain_name(next((name for name in names if "/" in name), "").rpartition("/")[0])
+    if optimizer == "adafactor" and len(rest) == 3 * len(known):
+        for i, number in enumerate(rest):
+            lists.setdefault(("_r", "_c", "_v")[i % 3], {})[i // 3] = number
+        return
+    places = {graph.nodes[each].name.replace("/", "_"): position for position, each in known.items()}
+    for number, name in zip(rest, names):
+        variable, _, slot = name.rpartition("/")[2].rpartition("_")
+        attribute = {"momentum": "adam_momentums", "velocity": "adam_velocities"}.get(slot)
+        if optimizer != "muon" or attribute is None or variable not in places:
+            raise StateError(
+                "{}: the optimizer {!r} has the variable {!r}, and does not say what it is.".format(
+                    path, optimizer, name
+                )
+            )
+        lists.setdefault(attribute, {})[places[variable]] = number
+
+
+def _plain_name(scopes: str) -> str:
+    """An optimizer's name without what is before it and what it was counted up by: "a/adam_1" is "adam"."""
+    return re.sub(r"_\d+$", "", scopes.rpartition("/")[2])
 
 
 def _of_own(graph: _Graph, number: int, model: List[int], path: str) -> Found:
@@ -420,13 +480,14 @@ class _Names:
         self.by_name: Dict[str, List[int]] = {}
         for number in model:
             self.by_name.setdefault(graph.nodes[number].name, []).append(number)
-        slots = [graph.nodes[each].name for positions in lists.values() for each in positions.values()]
-        # "Adam/m/dense/kernel", or of Keras 3 "adam/dense_kernel_momentum".
-        called = {
-            name.rpartition("/")[0].rpartition("/")[2] if known else name.partition("/")[0]
-            for name in slots
-            if "/" in name
-        }
+        called: Set[Optional[str]] = set()
+        self.velocity = None
+        for attribute, positions in lists.items():
+            for each in positions.values():
+                scopes, said, _ = self._parts(attribute, graph.nodes[each].name)
+                called.add(_plain_name(scopes[-1]) if scopes else None)
+                if attribute == "_velocities" and said:
+                    self.velocity = said
         self.optimizer = called.pop() if len(called) == 1 else None
         self.used: Dict[int, int] = {}
 
@@ -435,7 +496,8 @@ class _Names:
         if position in self.known:
             original = self.known[position]
             return self.graph.nodes[original].name, original
-        whole = self.graph.nodes[next(iter(slots.values()))].name
+        attribute, number = next(iter(slots.items()))
+        whole = self.graph.nodes[number].name
         parts = whole.split("/")
         for start in range(1, len(parts)):
             name = "/".join(parts[start:])
@@ -444,4 +506,14 @@ class _Names:
                 turn = min(self.used.get(same[0], 0), len(same) - 1)
                 self.used[same[0]] = turn + 1
                 return name, same[turn]
-        return "/".join(parts[2:]) or whole, None
+        return self._parts(attribute, whole)[2] or whole, None
+
+    def _parts(self, attribute: str, whole: str) -> Tuple[List[str], str, str]:
+        """A slot's name: the scopes, of which the last is the optimizer, the slot, the model's variable."""
+        parts = whole.split("/")
+        if self.known:  # of Keras 3, "adam/dense_kernel_momentum"
+            return parts[:-1], "", parts[-1]
+        for i, part in enumerate(parts[:-1]):
+            if part in _CALLED.get(attribute, ()):
+                return parts[:i], part, "/".join(parts[i + 1 :])
+        return parts[:1], "", "/".join(parts[2:])

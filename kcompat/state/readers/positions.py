@@ -85,7 +85,7 @@ def split(
         StateError: the optimizer keeps none in such an order, or another number of them; or it could be more
             than one.
     """
-    if cls not in _PAIRS and not (cls == "Adafactor" and api == "keras_3"):
+    if cls not in _PAIRS and not (cls == "Adafactor" and api in ("keras_2_11", "keras_3")):
         raise StateError(
             "{}: this kind of file keeps the slots of {} by position, which is not read. Save a "
             "tf.train.Checkpoint instead.".format(path, cls)
@@ -98,6 +98,11 @@ def split(
     scheduled = isinstance((config or {}).get("learning_rate"), dict)
     if api == "keras_3" and not scheduled and rest and rest[0].shape == ():
         rate = rest.pop(0)
+    if cls == "Adafactor" and api == "keras_2_11":
+        found_slots = _of_factors(rest, bool((config or {}).get("use_ema")))
+        if found_slots is None:
+            raise _not_kept(path, cls, config, rest)
+        return Split(step, rate, None, found_slots)
     for layouts in _layouts(api, cls, config):
         fitting: Dict[Any, Split] = {}
         for (product, variables), layout in itertools.product(_products(cls, rest), layouts):
@@ -111,22 +116,53 @@ def split(
             break
     if len(fitting) == 1:
         return next(iter(fitting.values()))
-    shapes = ", ".join(str(each.shape) for each in rest[:8]) + (", ..." if len(rest) > 8 else "")
     if fitting:
         raise StateError(
             "{}: the optimizer's {} arrays ({}) can be told apart in more than one way. Say what it was made "
             "with: kcompat.state.read(path, hyper={{{}}}).".format(
                 path,
                 len(rest),
-                shapes,
-                ", ".join("{!r}: ...".format(hyper) for _, hyper in _MORE.get(cls, (("", "use_ema"),))),
+                _in_words(rest),
+                ", ".join("{!r}: ...".format(h) for h in [*(h for _, h in _MORE.get(cls, ())), "use_ema"]),
             )
         )
-    raise StateError(
+    raise _not_kept(path, cls, config, rest)
+
+
+def _in_words(arrays: Sequence[Any]) -> str:
+    return ", ".join(str(each.shape) for each in arrays[:8]) + (", ..." if len(arrays) > 8 else "")
+
+
+def _not_kept(path: str, cls: str, config: Optional[Mapping[str, Any]], rest: Sequence[Any]) -> StateError:
+    return StateError(
         "{}: {} does not keep arrays of the shapes {}{}. Is it another optimizer?".format(
-            path, cls, shapes or "none", "" if config is None else " with the configuration in the file"
+            path,
+            cls,
+            _in_words(rest) or "none",
+            "" if config is None else " with the configuration in the file",
         )
     )
+
+
+def _of_factors(found: Sequence[Any], averages: bool) -> Optional[List[Dict[str, Any]]]:
+    """The slots of Adafactor before Keras 3, which has rows and columns only of what has two dimensions.
+
+    The last array is always a "v", as large as its variable, and tells whether factors stand before it.
+    """
+    rest = list(found)
+    slots: List[Dict[str, Any]] = []
+    while rest and not (averages and len(rest) == len(slots)):
+        v = rest.pop()
+        each = {"v": v}
+        if len(v.shape) > 1:
+            factors, rest = rest[-2:], rest[:-2]
+            if [f.shape for f in factors] != [v.shape[:-1], v.shape[:-2] + v.shape[-1:]]:
+                return None
+            each = {"r": factors[0], "c": factors[1], "v": v}
+        slots.insert(0, each)
+    if [array.shape for array in rest] != (shapes_of(slots) if averages else []):
+        return None
+    return [dict(each, **({"average": rest[i]} if averages else {})) for i, each in enumerate(slots)]
 
 
 def _products(cls: str, rest: List[Any]) -> List[Tuple[Any, List[Any]]]:
@@ -142,8 +178,8 @@ def _products(cls: str, rest: List[Any]) -> List[Tuple[Any, List[Any]]]:
 
 
 def _layouts(api: str, cls: str, config: Optional[Mapping[str, Any]]) -> List[List[Layout]]:
-    """The orders in which the slots can be, as far as the configuration is known: first without averages and
-    accumulated gradients, and where it is not known, with them."""
+    """The orders in which the slots can be, as far as the configuration is known: together those with as many
+    slots for each variable, the fewest first."""
     more = _MORE.get(cls, ())
     own: List[Layout] = []
     for chosen in itertools.product(*(_whether(config, hyper) for _, hyper in more)):
@@ -151,15 +187,16 @@ def _layouts(api: str, cls: str, config: Optional[Mapping[str, Any]]) -> List[Li
         own.append((_PAIRS.get(cls, ("r", "c", "v")), *groups))
     if cls == "SGD" and api == "keras_3":
         own = [(("m",),) if there else () for there in _whether(config, "momentum")]
-    result: List[List[Layout]] = []
+    result: Dict[int, List[Layout]] = {}
     averages = _whether(config, "use_ema")
     accumulates = _whether(config, "gradient_accumulation_steps") if api == "keras_3" else [False]
     for average, accumulated in itertools.product(averages, accumulates):
         before: List[Layout] = [(("average",),) * average + (("accumulated",),) * accumulated]
         if average and accumulated:  # up to Keras 3.0, one after the other for each variable
             before.append((("average", "accumulated"),))
-        result.append([base + rest for base in before for rest in own])
-    return result
+        for layout in (base + rest for base in before for rest in own):
+            result.setdefault(sum(map(len, layout)), []).append(layout)
+    return [result[width] for width in sorted(result)]
 
 
 def _whether(config: Optional[Mapping[str, Any]], hyper: str) -> List[bool]:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from ...errors import StateError
 from .bundle import Bundle
 from .found import Asked, Found
+from .model_h5 import optimizer_described
 from .objects import read as read_objects
 from .wire import WireError, fields, messages, one, text
 
@@ -33,9 +34,9 @@ def _optimizer(path: str) -> Optional[Tuple[str, Dict[str, Any]]]:
     try:
         for metadata in _metadata(path):
             training = json.loads(metadata).get("training_config") or {}
-            described = training.get("optimizer_config") or {}
-            if isinstance(described.get("class_name"), str) and isinstance(described.get("config"), dict):
-                return described["class_name"].rpartition(">")[2], described["config"]
+            found = optimizer_described(training.get("optimizer_config"))
+            if found is not None:
+                return found[0], found[1]
     except (WireError, ValueError, AttributeError) as error:
         raise StateError("{}: what Keras says of the model is damaged: {}.".format(path, error)) from error
     return None
@@ -59,7 +60,11 @@ def _metadata(path: str) -> List[str]:
 def _contents(path: str) -> bytes:
     try:
         if os.path.getsize(path) > _LARGEST:
-            raise StateError("{} has {} bytes.".format(path, os.path.getsize(path)))
+            raise StateError(
+                "{} has {} bytes; expected at most {}, which is more than Keras writes about a model.".format(
+                    path, os.path.getsize(path), _LARGEST
+                )
+            )
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:

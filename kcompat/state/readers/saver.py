@@ -217,7 +217,7 @@ def _step(path: str, bundle: Bundle, names: Set[str], cls: str, asked: Asked) ->
         for power, hyper, default in _POWERS:
             key = match.group(1) + power + match.group(2)
             if key in names:
-                beta = float(asked.hyper.get(hyper, default))
+                beta = float(asked.number(hyper, default))
                 powers.append((float(bundle.read(key)), beta, hyper))
         steps[name] = step_from_powers(path, powers, counted)
     if asked.optimizer in steps:

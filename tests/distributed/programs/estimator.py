@@ -26,9 +26,7 @@ def model_function(features, labels, mode, params):
         return tf.estimator.EstimatorSpec(mode, loss=loss)
     optimizer = _problem.optimizer(params["case"], "tf1")
     counter = v1.train.get_global_step()
-    step = optimizer.apply_gradients(
-        list(zip(tf.gradients(loss, variables), variables)), global_step=counter
-    )
+    step = optimizer.apply_gradients(list(zip(tf.gradients(loss, variables), variables)), global_step=counter)
     return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step)
 
 

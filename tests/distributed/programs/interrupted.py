@@ -41,6 +41,8 @@ def interrupter():
 
 
 def main(api, mode, name):
+    # Also where the tests were started in the background, without Ctrl-C, which is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance = random.Random(5)
     cases, orders = {}, interrupter()
 

@@ -1,8 +1,9 @@
 """Trains, saves after every step or epoch, and goes on where an earlier run of it was killed.
 
 python resumed.py API HOW FOLDER [PACE]: prints the values, slots and step counter after all steps. HOW is
-backup (Keras' BackupAndRestore), manager (tf.train.CheckpointManager around a loop) or session (a Saver in a
-TensorFlow 1 graph). PACE is what a step takes at least, in seconds.
+backup (Keras' BackupAndRestore), workers (the same in a process of a cluster), manager (a loop with
+tf.train.CheckpointManager), preempted (TensorFlow's PreemptionCheckpointHandler, which saves when SIGTERM
+comes) or session (a Saver in a TensorFlow 1 graph). PACE is what a step takes at least, in seconds.
 """
 
 import glob
@@ -40,9 +41,7 @@ def backup(api, folder, pace, strategy=None):
     rows, targets = zip(*_problem.batches())
     data = np.concatenate(rows)[:, None], np.concatenate(targets)
     callbacks = [callback(api, folder), Slow()]
-    model.fit(
-        *data, batch_size=_problem.BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks
-    )
+    model.fit(*data, batch_size=_problem.BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
     slots = one.slots_of(model.optimizer, model.trainable_variables)
     return one.values(model.trainable_variables), slots, one.steps_done(model.optimizer)
 
@@ -60,6 +59,34 @@ def manager(api, folder, pace):
     for rows, targets in steps[done(optimizer) :]:
         step(tf.constant(rows), tf.constant(targets))
         managed.save()
+        time.sleep(pace)
+    return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
+
+
+def preempted(api, folder, pace):
+    """Alone, or in a process of the cluster in TF_CONFIG: each worker takes its part of a batch."""
+    cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
+    strategy = one.make_strategy("workers") if cluster else tf.distribute.get_strategy()
+    with strategy.scope():
+        variables, optimizer = one.make_variables(api), _problem.optimizer(CASE, api)
+        optimizer.build(variables)
+    natives = {"v{}".format(i): one.native(variable) for i, variable in enumerate(variables)}
+    handler = tf.distribute.experimental.PreemptionCheckpointHandler(
+        tf.distribute.cluster_resolver.TFConfigClusterResolver(),
+        tf.train.Checkpoint(optimizer=optimizer, **natives),
+        folder,
+    )
+
+    @tf.function
+    def step(rows, targets):
+        strategy.run(lambda r, t: one.void(one.train(optimizer, variables, r, t)), args=(rows, targets))
+
+    index, count = cluster.get("task", {}).get("index", 0), strategy.num_replicas_in_sync
+    steps = _problem.batches() * EPOCHS
+    for rows, targets in steps[done(optimizer) :]:
+        part = [tf.constant(np.split(each, count)[index]) for each in (rows, targets)]
+        handler.run(step, *part)
+        open(os.path.join(folder, "alive"), "w").close()
         time.sleep(pace)
     return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
 
@@ -97,9 +124,8 @@ def main(api, how, folder, pace="0"):
     if how == "workers":
         values, slots, steps = backup(api, folder, pace, one.make_strategy("workers"))
     else:
-        values, slots, steps = {"backup": backup, "manager": manager, "session": session}[how](
-            api, folder, pace
-        )
+        ways = {"backup": backup, "manager": manager, "preempted": preempted, "session": session}
+        values, slots, steps = ways[how](api, folder, pace)
     slots = {
         "{}/{}".format(*key): np.asarray(slot.numpy() if hasattr(slot, "numpy") else slot)
         for key, slot in slots.items()

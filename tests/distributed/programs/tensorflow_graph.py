@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from _problem import assert_same, report
 
+import kcompat
+
 v1 = tf.compat.v1
 v1.disable_eager_execution()
 CONFIG = v1.ConfigProto(device_count={"CPU": 2})
@@ -128,9 +130,35 @@ def fit(case, api):
     assert steps == expected_steps
 
 
+def refused(api):
+    """In the cross-replica context, and outside of the scope: an error in words, and nothing is made."""
+    with tf.Graph().as_default():
+        strategy = make_strategy()
+        with strategy.scope():
+            variables, optimizer = variables_here(), _problem.optimizer("adam", api)
+            pairs = [(tf.ones(variable.shape), variable) for variable in variables]
+            raises(lambda: optimizer.apply_gradients(pairs), "cross-replica context of a MirroredStrategy")
+        raises(lambda: optimizer.apply_gradients(pairs), "in the scope of another", kcompat.GradientError)
+        assert not optimizer.get_slot_names()
+        with strategy.scope():
+            optimizer.build(variables)
+        raises(lambda: optimizer.apply_gradients(pairs), "is taken in that of no strategy")
+
+
+def raises(function, words, kind=kcompat.DistributionError):
+    try:
+        function()
+    except kind as error:
+        assert words in str(error) and "strategy." in str(error), error
+        return
+    raise AssertionError("nothing was raised")
+
+
 def main(api, how, cases):
     run = {"session": session, "fit": fit}[how]
-    report({case: functools.partial(run, case, api) for case in cases or list(_problem.CASES)})
+    made = {case: functools.partial(run, case, api) for case in cases or list(_problem.CASES)}
+    made["refused"] = functools.partial(refused, api)
+    report(made)
 
 
 if __name__ == "__main__":

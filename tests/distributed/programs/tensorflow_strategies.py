@@ -125,9 +125,7 @@ def loop(strategy, case, api, eager=False, outside=False):
         optimizer = optimizer or _problem.optimizer(case, api)
 
     def step(rows, targets):
-        run_on_replicas(
-            strategy, lambda r, t: void(train(optimizer, variables, r, t)), (rows, targets)
-        )
+        run_on_replicas(strategy, lambda r, t: void(train(optimizer, variables, r, t)), (rows, targets))
 
     step = step if eager else tf.function(step)
     for rows, targets in shares(strategy):
@@ -142,6 +140,36 @@ def loop(strategy, case, api, eager=False, outside=False):
     assert {line.path for line in optimizer.plan()} == {"rule"}
 
 
+def skips(strategy, api):
+    """A gradient that is no number on one replica: no replica takes the step, and the next one is taken."""
+    with strategy.scope():
+        variables, optimizer = make_variables(api), _problem.optimizer("skip", api)
+        optimizer.build(variables)
+    natives = [native(variable) for variable in variables]
+
+    @tf.function
+    def step(bad):
+        def on_replica():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            last = tf.equal(tf.cast(replica, tf.int32), strategy.num_replicas_in_sync - 1)
+            size = tf.where(tf.logical_and(last, bad), float("nan"), 0.5)
+            optimizer.apply_gradients([(tf.ones(v.shape) * size, variable) for v, variable in pairs])
+
+        run_on_replicas(strategy, on_replica, ())
+
+    pairs = list(zip(natives, variables))
+    step(tf.constant(False))
+    before = values(variables)
+    slots = {key: slot.numpy() for key, slot in slots_of(optimizer, variables).items()}
+    step(tf.constant(True))
+    check_copies(strategy, natives, before)
+    for key, slot in slots_of(optimizer, variables).items():
+        if key[1] in ("m", "v"):
+            check_copies(strategy, [slot], [slots[key]])
+    step(tf.constant(False))
+    assert all((new != old).any() for new, old in zip(values(variables), before))
+
+
 def local(strategy, variable):
     return strategy.experimental_local_results(variable)
 
@@ -152,6 +180,9 @@ def check_place(strategy, slot, variable):
     assert len({"Mirrored" in kind for kind in kinds}) == 1, kinds
     of_slot, of_variable = local(strategy, slot), local(strategy, variable)
     assert [each.device for each in of_slot] == [each.device for each in of_variable]
+    places = {"OneDeviceStrategy": "CPU:1", "CentralStorageStrategy": "CPU:0"}
+    place = next((places[cls.__name__] for cls in type(strategy).__mro__ if cls.__name__ in places), "")
+    assert all(each.device.endswith(place) for each in of_slot), [each.device for each in of_slot]
 
 
 def check_copies(strategy, variables, expected):
@@ -219,6 +250,7 @@ def main(name, api, how, cases):
             made[case] = functools.partial(loop, strategy, case, api, eager=how == "eager")
     if how == "function":
         made["adam, made outside the scope"] = functools.partial(loop, strategy, "adam", api, outside=True)
+        made["a NaN of one replica"] = functools.partial(skips, strategy, api)
     report(made)
 
 

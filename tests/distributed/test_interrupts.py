@@ -1,0 +1,15 @@
+"""Steps that Ctrl-C comes into."""
+
+import pytest
+from _apis import APIS
+from _modes import api_modes
+from _processes import check, run
+
+# Under jax.jit the loop around the step puts results into variables; get_updates is called by Keras.
+PAIRS = [(api, mode) for api, mode in api_modes(APIS) if api != "get_updates" and mode != "jit"]
+
+
+@pytest.mark.parametrize("rule", ["momentum", "lion"])
+@pytest.mark.parametrize(("api", "mode"), PAIRS)
+def test_interrupts(api, mode, rule):
+    check(run("interrupted.py", api, mode, rule))

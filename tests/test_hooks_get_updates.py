@@ -1,0 +1,151 @@
+"""Optimizers that are written against `get_updates()`, on the other APIs."""
+
+import types
+
+import _apis
+import numpy as np
+import pytest
+from _modes import api_modes, as_gradient, run, starting_values, varied_gradients
+
+import kcompat
+from kcompat import hooks
+
+tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
+
+import _hooked  # noqa: E402
+
+BACKEND = kcompat.detect().keras_backend
+APIS = [
+    api
+    for api in _apis.APIS
+    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
+]
+FIRST = [next(pair for pair in api_modes([api]) if pair[1] != "graph_ref") for api in APIS]
+START = starting_values([(3, 2), (5, 2)])
+GRADIENTS = varied_gradients([(3, 2), (5, 2)], 5, sparse={1})
+RULE = kcompat.rules.Adam(0.01, epsilon=1e-3)
+
+eager = pytest.mark.skipif(not tf.executing_eagerly(), reason="in TensorFlow 1, eager mode is off")
+pytestmark = [
+    pytest.mark.wide,
+    pytest.mark.skipif(not APIS, reason="no API here takes the hooks of another"),
+]
+
+
+def written(api):
+    """The class, as a package has it that is imported in `installed()`."""
+    with hooks.installed(api):
+        from keras import backend as K
+
+        return _hooked.adam_of_get_updates(tf.keras.optimizers.Optimizer, K)
+
+
+def close(values, expected):
+    for got, want in zip(values, expected):
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=1e-6)
+
+
+def pairs(row, variables):
+    return [(as_gradient(grad, var), var) for grad, var in zip(row, variables)]
+
+
+def eager_variables(values):
+    return [tf.Variable(value, name="v{}".format(i)) for i, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("api, mode", FIRST)
+def test_it_agrees_with_numpy(api, mode):
+    make = written(api)
+    result = run(api, mode, None, START, GRADIENTS, make=lambda: make(0.01, epsilon=1e-3))
+    params, slots = kcompat.testing.reference(RULE, START, GRADIENTS)
+    close(result.params, params)
+    assert issubclass(make, kcompat.environment.host_class(api))
+    for ours, theirs in zip(result.slots, slots):
+        assert set(ours) == {"m", "v"}
+        close([ours["m"], ours["v"]], [theirs["m"], theirs["v"]])
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_its_learning_rate_is_live_and_its_state_travels(api):
+    make = written(api)
+    optimizer, variables = make(0.01, epsilon=1e-3), eager_variables(START)
+    assert optimizer.get_config()["learning_rate"] == pytest.approx(0.01)
+
+    @tf.function
+    def step(grads):
+        optimizer.apply_gradients(zip(grads, variables))
+
+    dense = [[np.ones_like(value) * (i + 1) for value in START] for i in range(4)]
+    for row in dense[:2]:
+        step([tf.constant(grad) for grad in row])
+    weights = optimizer.get_weights()
+    twin, others = make(0.01, epsilon=1e-3), eager_variables([v.numpy() for v in variables])
+    twin.build(others)
+    twin.set_weights(weights)
+    for row in dense[2:]:
+        step([tf.constant(grad) for grad in row])
+        twin.apply_gradients([(tf.constant(grad), v) for grad, v in zip(row, others)])
+    for ours, theirs in zip(variables, others):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+    before = [variable.numpy() for variable in variables]
+    optimizer.learning_rate = 0.0
+    step([tf.constant(grad) for grad in dense[0]])
+    for variable, value in zip(variables, before):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert int(optimizer.iterations.numpy()) == 5
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_clipping_by_the_norm_of_all(api):
+    optimizer, variables = written(api)(0.01, epsilon=1e-3, clipnorm=0.5), eager_variables(START)
+    for row in GRADIENTS:
+        optimizer.apply_gradients(pairs(row, variables))
+    rule = kcompat.transforms.ClipByGlobalNorm(RULE, 0.5)
+    close([v.numpy() for v in variables], kcompat.testing.reference(rule, START, GRADIENTS)[0])
+
+
+@eager
+def test_a_missing_gradient_and_a_late_variable_are_named():
+    optimizer, variables = written(APIS[0])(0.01), eager_variables(START)
+    optimizer.apply_gradients(pairs(GRADIENTS[0], variables))
+    before = variables[0].numpy()
+    with pytest.raises(kcompat.GradientError, match="v1"):
+        optimizer.apply_gradients(pairs(GRADIENTS[0], variables)[:1])
+    late = tf.Variable(START[0], name="late")
+    with pytest.raises(kcompat.GradientError, match="late"):
+        optimizer.apply_gradients([*pairs(GRADIENTS[0], variables), (tf.ones_like(late), late)])
+    np.testing.assert_array_equal(variables[0].numpy(), before)
+
+
+@eager
+def test_what_has_no_place_here_is_named():
+    with hooks.installed(APIS[0]):
+        from keras import backend as K
+
+        class OfItsLoss(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return [K.update(p, p - loss.mean()) for p in params]
+
+        class OfASession(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return K.get_session()
+
+        class OfItsCounter(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return self.iterations.assign_add(1)
+
+    (variable,) = eager_variables(START[:1])
+    cases = ((OfItsLoss, "the loss itself"), (OfASession, "get_session"), (OfItsCounter, "assign_add"))
+    for cls, reason in cases:
+        with pytest.raises(kcompat.HookError, match=reason):
+            cls().apply_gradients([(tf.ones_like(variable), variable)])
+
+
+def test_a_backend_that_is_not_ours_is_named():
+    names = {"K": types.ModuleType("keras.backend")}
+    exec("def get_updates(self, loss, params):\n    return [K.update(p, p) for p in params]\n", names)
+    cls = type("Foreign", (), {"get_updates": names["get_updates"]})
+    with pytest.raises(kcompat.HookError, match="installed"):
+        hooks.adopt(cls, APIS[0])

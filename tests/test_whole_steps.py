@@ -1,0 +1,101 @@
+"""A step that fails half-way, as where memory ends: nothing of it was taken, or a warning says so.
+
+Interrupts, and processes that are killed: tests/distributed.
+"""
+
+import numpy as np
+import pytest
+from _apis import APIS
+from _modes import modes_of, starting_values, varied_gradients
+from _steps import steps
+
+import kcompat
+from kcompat.adapters import step as step_module
+from kcompat.testing import reference
+
+EAGER = [api for api in APIS if "eager" in modes_of(api)]
+SHAPES = (4, 3), (3,), (5,)
+
+
+class Hungry(kcompat.UpdateRule):
+    """Looks at a variable as a whole, so that nothing but its own operations can update it."""
+
+    learning_rate = kcompat.Hyper(0.1)
+    fails_at = None  # the shape of the variable for which there is no memory
+
+    def init(self, xp, param):
+        return {"m": xp.zeros_like(param)}
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        if tuple(param.shape) == Hungry.fails_at:
+            raise MemoryError("no memory for {}".format(param.shape))
+        m = 0.9 * slots["m"] + grad / (1 + xp.sqrt(xp.sum(grad * grad)))
+        return param - hyper.learning_rate * m, {"m": m}
+
+
+@pytest.fixture
+def fails():
+    """Sets the variable for which memory ends; afterwards it is there again."""
+
+    def at(shape):
+        Hungry.fails_at = shape
+
+    yield at
+    Hungry.fails_at = None
+
+
+def assert_same(got, want):
+    (values, slots, done), (expected, expected_slots, steps_done) = got, want
+    assert done == steps_done
+    for value, other in zip(values, expected):
+        np.testing.assert_array_equal(value, other)
+    for each, others in zip(slots, expected_slots):
+        for name in others:
+            np.testing.assert_array_equal(each[name], others[name])
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("api", EAGER)
+def test_where_a_rule_fails_nothing_has_been_written(api, fails):
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, 3)
+
+    def make():
+        return kcompat.optimizer(Hungry(), api=api, use_ema=True)
+
+    with steps(api, "eager", make, *params) as training:
+        for row in gradients[:2]:
+            training.step(*row)
+        before = training.state()
+        fails(SHAPES[-1])
+        with pytest.raises(MemoryError):
+            training.step(*gradients[2])
+        assert_same(training.state(), before)
+        fails(None)
+        training.step(*gradients[2])
+        expected, _ = reference(Hungry(), params, gradients)
+        for value, want in zip(training.values(), expected):
+            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("api", EAGER)
+def test_a_part_of_a_step_is_told(api, fails, monkeypatch):
+    """Where new values beside the old ones would take much memory, they are written one by one."""
+
+    def make():
+        return kcompat.optimizer(Hungry(), api=api)
+
+    with steps(api, "eager", make, *starting_values(SHAPES)) as training:
+        training.step()
+        values, _, done = training.state()
+        monkeypatch.setattr(step_module, "_AHEAD", 0)
+        fails(SHAPES[-1])
+        with pytest.raises(MemoryError), pytest.warns(
+            RuntimeWarning, match="MemoryError while it wrote its 3"
+        ):
+            training.step()
+        new, _, now = training.state()
+        assert now == done
+        assert (new[0] != values[0]).any() and (new[2] == values[2]).all()
+        monkeypatch.undo()
+        fails(None)
