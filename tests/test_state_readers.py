@@ -34,6 +34,8 @@ FILES = sorted(
     if name.endswith((".index", ".h5", ".keras"))
 )
 WITHOUT_TENSORFLOW = os.environ.get("KERAS_BACKEND") in ("jax", "torch")
+# Keras 3.15 forgets the optimizer's configuration when it has written HDF5: that comes after .keras.
+FORMATS = ("-ckpt", ".keras", ".h5", ".weights.h5")
 GRAPHS = pytest.mark.skipif("tf1" not in APIS, reason="a Saver needs TensorFlow's graphs")
 
 
@@ -300,7 +302,7 @@ def test_adam_of_this_release(host, tmp_path):
 @pytest.mark.parametrize("case", [case for case in natives.CASES if case != "adam"])
 @pytest.mark.parametrize("host", BY_APPLY, ids=label)
 def test_every_optimizer_of_this_release(host, case, tmp_path):
-    check_formats(host, case, str(tmp_path), ("-ckpt", ".h5", ".keras", ".weights.h5"), natives.small_model)
+    check_formats(host, case, str(tmp_path), FORMATS, natives.small_model)
 
 
 @pytest.mark.wide
