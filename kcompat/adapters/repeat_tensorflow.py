@@ -9,8 +9,8 @@ from ..rule import hyper_values
 from .base import VariableState
 from .kernels_tensorflow import assign_part
 
-# What takes a step: it is given the gradients, the number of steps done, and the step's number.
-Take = Callable[[Sequence[Any], Any, Any], None]
+# What takes a step: it is given the step's scalars, whatever they are, and the gradients.
+Take = Callable[[Any, Sequence[Any]], None]
 
 
 class Repeat:
@@ -24,10 +24,11 @@ class Repeat:
         grads: their gradients, all dense.
         memory: variables and slots of the host's that hold their values in another object, each with that.
         take: what takes the step.
+        scalars: what gives its scalars, of the number of steps done and of the step's.
         traced: whether that is a traced function.
 
     Attributes:
-        variables, traced: as they were given.
+        variables, take, scalars, traced: as they were given.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Repeat:
         grads: Sequence[Any],
         memory: Sequence[Tuple[Any, Any]],
         take: Take,
+        scalars: Callable[[Any, Any], Any],
         traced: bool,
     ) -> None:
         self.variables = list(variables)  # held, so that no others get their ids
@@ -44,6 +46,7 @@ class Repeat:
         self._expected = [(type(grad), grad.dtype, each.shape) for grad, each in zip(grads, known)]
         self._memory = list(memory)
         self.take = take
+        self.scalars = scalars
 
     def fits(self, grads: Sequence[Any]) -> bool:
         """Whether these gradients of the same variables are like those of the step."""
@@ -76,7 +79,7 @@ class _Group:
 
 def kernels_again(
     known: Sequence[VariableState], natives: Sequence[Sequence[Any]]
-) -> Callable[[Sequence[Any], Mapping[Any, Mapping[Any, Any]], Any], None]:
+) -> Take:
     """What takes a step in which each variable has a kernel of its own, or a compiled step.
 
     Args:
@@ -84,7 +87,7 @@ def kernels_again(
         natives: TensorFlow's variable and slots of each.
 
     Returns:
-        a function of the gradients, of the scalars for each namespace, and of the step's number.
+        what takes it; its scalars are those for each namespace, and the step's number.
     """
     groups: Dict[Any, _Group] = {}
     for i, (each, (native, *slots)) in enumerate(zip(known, natives)):
@@ -96,7 +99,8 @@ def kernels_again(
         operation, arguments = kernel.call(native, dict(zip(each.slots, slots)))
         group.calls.append((i, native, functools.partial(operation, **arguments)))
 
-    def take(grads: Sequence[Any], scalars: Mapping[Any, Mapping[Any, Any]], step: Any) -> None:
+    def take(given: Tuple[Mapping[Any, Mapping[Any, Any]], Any], grads: Sequence[Any]) -> None:
+        scalars, step = given
         todo = [
             (group, xp, hyper_values(rule, scalars[xp], xp), xp.scalar(step))
             for (rule, xp), group in groups.items()
@@ -106,12 +110,12 @@ def kernels_again(
                 large(variables, grads[i], hyper, number)
             if group.kernel is None:
                 continue
-            given, rest = group.kernel.numbers(xp, hyper, number)
+            arguments, rest = group.kernel.numbers(xp, hyper, number)
             name = group.kernel.gradient
             for i, native, call in group.calls:
                 if rest is not None:
                     assign_part(native, rest)
-                given[name] = grads[i]
-                call(**given)
+                arguments[name] = grads[i]
+                call(**arguments)
 
     return take

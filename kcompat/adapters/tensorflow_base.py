@@ -320,22 +320,22 @@ class TensorFlowAdapter(DistributedStepAdapter):
         """Keeps what takes an eager step again, if nothing in it is to be decided anew each time."""
         if not all(map(is_plain, grads)):
             return
+        take: Any
+        scalars: Any
         if traced is not None:
-
-            def take(grads: Sequence[Any], done: Any, step: Any) -> None:
-                traced(self._numbers(done, step), grads)
+            take, scalars = traced, self._numbers
 
         elif self._kc.root.needs_all or not all(_is_direct(each, g) for each, g in zip(known, grads)):
             return
         else:
             natives = [[self._native(each) for each in (k.variable, *k.slots.values())] for k in known]
-            by_kernels = kernels_again(known, natives)
+            take = kernels_again(known, natives)
 
-            def take(grads: Sequence[Any], done: Any, step: Any) -> None:
-                by_kernels(grads, self._scalars({each.xp for each in known}, done), step)
+            def scalars(done: Any, step: Any) -> Any:
+                return self._scalars({each.xp for each in known}, done), step
 
         memory = self._memory(variables, known)
-        self._compiled().remember(Repeat(variables, known, grads, memory, take, traced is not None))
+        self._compiled().remember(Repeat(variables, known, grads, memory, take, scalars, traced is not None))
 
     @staticmethod
     def _memory(variables: Sequence[Any], known: Sequence[VariableState]) -> List[Tuple[Any, Any]]:
@@ -354,8 +354,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if repeat is None or not repeat.fits(grads):
             return False
         with Uninterrupted():
+            scalars = repeat.scalars(*self._steps_done())
             try:
-                repeat.take(grads, *self._steps_done())
+                repeat.take(scalars, grads)
             except tf.errors.ResourceExhaustedError as error:
                 self._warn_of_a_part(error, len(grads))
                 raise
@@ -833,29 +834,44 @@ class TensorFlowAdapter(DistributedStepAdapter):
         with self._with_kernels():
             return super()._update_alone(grad, variable)
 
-    def _update_each(
-        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
-    ) -> List[Any]:
+    def _stacks(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]]
+    ) -> Tuple[List[Any], List[List[Any]]]:
+        """The variables whose rules run by themselves, and those whose rules run end to end, as lists."""
         if self._kc.kernel_scalars is None:
-            return super()._update_each(todo, step, ordered)
+            return list(todo), []
         stacks: Dict[Any, List[Tuple[Any, VariableState, Gradient, Any]]] = {}
         for each in todo:
             _, known, gradient, hyper = each
             stacked = self._way_of(known).stacks and gradient.rows is None
             key = (id(hyper), known.shape[1:]) if stacked else id(known)
             stacks.setdefault(key, []).append(each)
-        writes: List[Any] = []
-        for stack in stacks.values():
-            if len(stack) < FEW:
-                writes += super()._update_each(stack, step, ordered)
-            else:
-                writes += self._update_stack(stack, step, ordered)
+        alone = [each for stack in stacks.values() if len(stack) < FEW for each in stack]
+        return alone, [stack for stack in stacks.values() if len(stack) >= FEW]
+
+    def _work_out_ahead(self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any) -> None:
+        super()._work_out_ahead(self._stacks(todo)[0], step)
+
+    def _update_each(
+        self, todo: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
+    ) -> List[Any]:
+        alone, stacks = self._stacks(todo)
+        stacked = [self._stacked_values(stack, step) for stack in stacks]  # before anything is written
+        writes = super()._update_each(alone, step, ordered)
+        for stack, values in zip(stacks, stacked):
+            parts = [value for _, value in values[:: len(stack)]]  # one of the variables' and of each slot's
+            with self._after(parts if ordered else ()):
+                writes += [write_part(self._native(target), value) for target, value in values]
         return writes
 
-    def _update_stack(
-        self, stack: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any, ordered: bool
-    ) -> List[Any]:
-        """Runs a rule once on several variables, end to end along their first axis, and writes."""
+    def _stacked_values(
+        self, stack: Sequence[Tuple[Any, VariableState, Gradient, Any]], step: Any
+    ) -> List[Tuple[Any, Any]]:
+        """Runs a rule once on several variables, end to end along their first axis.
+
+        Returns:
+            Each variable and slot with its new value; all of these are parts of what one run has made.
+        """
         _, first, _, hyper = stack[0]
         xp, rule = first.xp, first.rule
         targets = [[variable for variable, _, _, _ in stack]]
@@ -873,12 +889,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         parts = [
             tf.split(xp.unwrap(array), lengths) for array in (new_param, *[new[name] for name in first.slots])
         ]
-        with self._after([part[0] for part in parts] if ordered else ()):
-            return [
-                write_part(self._native(target), value)
-                for group, values in zip(targets, parts)
-                for target, value in zip(group, values)
-            ]
+        return [
+            (target, value) for group, values in zip(targets, parts) for target, value in zip(group, values)
+        ]
 
     def _update(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any, ordered: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import sys
@@ -9,7 +10,6 @@ from collections import namedtuple
 
 from ..environment import APIS, host_classes, lineage, remedy
 from ..errors import ApiNotAvailableError, HookError, nearest
-from ..hooks.bases import check_backend
 from .problems import match
 
 # Not typing's own: that module alone costs an interpreter 6 to 10 ms. Type checkers know the name.
@@ -483,8 +483,8 @@ def _refusal(api: str, root: type, native: type, keras_name: str) -> str:
 def _adopting(native: str, name: str) -> List[str]:
     """Say how the class runs here as it is, where it does."""
     try:
-        check_backend(native)
-    except HookError:
+        importlib.import_module("..hooks.bases", __package__).check_backend(native)
+    except (HookError, ImportError):  # a copy with fewer rules has no hooks
         return []
     return [
         "Or leave it as it is: kcompat.hooks.adopt({}) is the native class here; a package that does not"

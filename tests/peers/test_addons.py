@@ -28,8 +28,6 @@ NAMES = ["dense/kernel", "embedding", "dense/bias", "gain"]
 EMBEDDING = 1
 APIS = [api for api in ("optimizer_v2", "keras_2_11") if api in kcompat.detect().apis]
 
-INTERNAL = {"KerasLegacyOptimizer"}  # an alias of Keras' own class
-
 # name -> (class, arguments).
 CASES = {
     "adabelief": ("AdaBelief", {}),
@@ -379,7 +377,7 @@ def test_signature(cls):
 
 def test_names():
     public = {name for name in dir(tfa.optimizers) if name[0].isupper() or name.startswith("extend")}
-    assert public - INTERNAL == set(addons.NAMES)
+    assert public == set(addons.NAMES)
 
 
 def test_where_addons_is_wrong():

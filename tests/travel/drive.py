@@ -59,7 +59,7 @@ and in `keras_3`. Native RMSprop is left out where its epsilon is outside of the
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", action="append", metavar="NAME=INTERPRETER", default=[])
-    parser.add_argument("--only", metavar="NAMES", help="these environments only, separated by commas")
+    parser.add_argument("--only", metavar="NAMES", help="some environments; the tables go to --work")
     parser.add_argument("--work", metavar="DIR", default=os.path.join(ROOT, ".tox", "travel-files"))
     parser.add_argument("--resume", action="store_true", help="keep what is in --work, do what is missing")
     parser.add_argument("--tables", action="store_true", help="only write the tables, of what is in --work")
@@ -172,12 +172,13 @@ def main():
                 status = run(name, interpreters, command, asked.work)
                 print("{} {}: exit status {}".format(command, name, status), flush=True)
     missing, journeys = collected(names, asked.work)
-    with open(os.path.join(DOCS, "travel.json"), "w") as file:
+    folder = asked.work if asked.only else DOCS  # the page that is published is of all environments
+    with open(os.path.join(folder, "travel.json"), "w") as file:
         wrong = [each for each in journeys if each[-1]]
         written = {"journeys": counted(journeys), "did not arrive": wrong, "not written": missing}
         json.dump(dict(written, date=datetime.date.today().isoformat()), file)
         file.write("\n")
-    with open(os.path.join(DOCS, "travel.md"), "w") as file:
+    with open(os.path.join(folder, "travel.md"), "w") as file:
         file.write(page(missing, journeys))
     absent = [n for n in names if not os.path.exists(result("read", n, asked.work))]
     wrong = [each for each in journeys if each[-1]]

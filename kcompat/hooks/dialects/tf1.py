@@ -129,7 +129,9 @@ class TF1Dialect(Hooked):
                     type(self).__name__, value
                 )
             )
-        setattr(self, self._rate_attribute(), value)
+        # A class that calls it so itself sets it here first.
+        known = any(name in self.__dict__.get("_kc_set", ()) for name in _RATES)
+        setattr(self, self._rate_attribute() if known else "_learning_rate", value)
 
     lr = learning_rate
 
