@@ -307,8 +307,8 @@ def _saved_name(rule: Type[UpdateRule], host: type, name: str) -> str:
     custom_objects. Names of the catalogue, and names that Keras has, get their package's in front.
     """
     package = _PACKAGE
-    if name != rule.__name__:  # as keras-adamw's AdamW beside Keras'
-        name = "{}.{}".format(rule.__name__, name)
+    if name != rule.__name__ and rule.__module__.startswith(_PACKAGE + "."):
+        name = "{}.{}".format(rule.__name__, name)  # keras-adamw's AdamW beside Keras'
     if not rule.__module__.startswith(_PACKAGE + "."):
         if name.lower() not in {each.lower() for each in vars(sys.modules[host.__module__])}:
             return _scope(name)
