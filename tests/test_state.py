@@ -1,6 +1,7 @@
 """State as data: taken from an optimizer, put into another of any API, native or not, and its next steps."""
 
 import contextlib
+import functools
 import os
 import signal
 import warnings
@@ -299,7 +300,10 @@ def test_errors_change_nothing(api):
 
 @pytest.mark.skipif(os.name == "nt", reason="there, a process that sends itself SIGINT is ended")
 @pytest.mark.parametrize("api", APIS)
-def test_an_interrupt_waits_until_all_is_put(api):
+def test_an_interrupt_waits_until_all_is_put(api, request):
+    # A process that was started in the background ignores the signal.
+    request.addfinalizer(functools.partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with trained(api) as made:
         taken = state.take(made.optimizer, made.variables).loaded()
         made.step(*GRADIENTS[2])
