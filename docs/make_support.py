@@ -90,6 +90,7 @@ def apis_of(environment: str) -> Set[str]:
     """The APIs that an environment is there to test."""
     name = environment.partition("-")[2]
     found = [release for release in RELEASES if (name + "-").startswith(release.name + "-")]
+    found = found or [release for release in RELEASES if release.name.startswith(name + "-")]
     return set(max(found, key=lambda release: len(release.name)).apis) if found else set()
 
 
