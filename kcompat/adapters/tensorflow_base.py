@@ -270,11 +270,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if traced is None:
             super()._write_all(grads, variables, known, checks)
         else:
-            try:
-                traced(self._numbers(*self._steps_done()), grads)
-            except tf.errors.ResourceExhaustedError as error:
-                self._warn_of_a_part(error, len(known))
-                raise
+            self._take(traced, self._numbers(*self._steps_done()), grads)
         if traced is not None or not slow:
             self._remember(grads, variables, known, traced)
         return []
@@ -354,14 +350,17 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if repeat is None or not repeat.fits(grads):
             return False
         with Uninterrupted():
-            scalars = repeat.scalars(*self._steps_done())
-            try:
-                repeat.take(scalars, grads)
-            except tf.errors.ResourceExhaustedError as error:
-                self._warn_of_a_part(error, len(grads))
-                raise
+            self._take(repeat.take, repeat.scalars(*self._steps_done()), grads)
             self._count([], None, False)
         return True
+
+    def _take(self, step: Callable[[Any, Sequence[Any]], None], scalars: Any, grads: Sequence[Any]) -> None:
+        """Takes a whole eager step; a warning says so where memory has ended in the middle of it."""
+        try:
+            step(scalars, grads)
+        except tf.errors.ResourceExhaustedError as error:
+            self._warn_of_a_part(error, len(grads))
+            raise
 
     def _is_here_and_now(self) -> bool:
         """Whether variables are written at once, and no strategy, or scope of the host's, has others."""
