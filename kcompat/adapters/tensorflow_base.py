@@ -171,7 +171,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
     @contextlib.contextmanager
     def _after(self, arrays: Sequence[Any]) -> Iterator[None]:
         """Operations made inside run after these, through one barrier (not one edge for each pair)."""
-        operations = [_operation(array) for array in arrays if array is not None]
+        here, operations = v1.get_default_graph(), []
+        for array in arrays:
+            parts = (array.values, array.indices) if isinstance(array, tf.IndexedSlices) else (array,)
+            operations += [_operation(part) for part in parts]
+        # Not None, nor what a function or a branch was given, which is there already.
+        operations = [each for each in operations if getattr(each, "graph", None) is here]
         if not operations:
             yield
             return
@@ -351,7 +356,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
             return False
         with Uninterrupted():
             self._take(repeat.take, repeat.scalars(*self._steps_done()), grads)
-            self._count([], None, False)
+            self._count([], None)
         return True
 
     def _take(self, step: Callable[[Any, Sequence[Any]], None], scalars: Any, grads: Sequence[Any]) -> None:
@@ -856,10 +861,14 @@ class TensorFlowAdapter(DistributedStepAdapter):
     ) -> List[Any]:
         alone, stacks = self._stacks(todo)
         stacked = [self._stacked_values(stack, step) for stack in stacks]  # before anything is written
-        writes = super()._update_each(alone, step, ordered)
-        for stack, values in zip(stacks, stacked):
-            parts = [value for _, value in values[:: len(stack)]]  # one of the variables' and of each slot's
-            with self._after(parts if ordered else ()):
+        ahead: List[Any] = []
+        if not self._runs_at_once():
+            ahead += [value for _, _, gradient, _ in alone for _, value in gradient.values or ()]
+            for stack, values in zip(stacks, stacked):
+                ahead += [value for _, value in values[:: len(stack)]]  # one variable's, and of each slot one
+        with self._after(ahead):
+            writes = super()._update_each(alone, step, ordered)
+            for values in stacked:
                 writes += [write_part(self._native(target), value) for target, value in values]
         return writes
 
@@ -964,9 +973,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         found: Tuple[Dict[str, Any], Any] = made[key][1]
         return found
 
-    def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
+    def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         """Counts the step, after everything was written."""
-        with self._after(writes if ordered else ()):
+        with self._after(() if self._runs_at_once() else writes):
             counted = [v1.assign_add(self._native(self._iterations_variable()), np.int64(1))]
             if global_step is not None:
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
@@ -1306,8 +1315,6 @@ def _in_function() -> bool:
 
 
 def _operation(tensor: Any) -> Any:
-    if isinstance(tensor, tf.IndexedSlices):
-        return tf.group(tensor.values.op, tensor.indices.op)
     return getattr(tensor, "op", tensor)
 
 
