@@ -297,14 +297,25 @@ class StepAdapter(Adapter):
             variables: the variables.
             restoring: whether a checkpoint asks for their state, in an order of its own.
         """
-        state = self._kc
         new: Dict[Any, VariableState] = {}
         keys = []
         for variable in variables:
             key = self._variable_key(variable)
             keys.append(key)
-            if key not in state.variables and key not in new:
+            if key not in self._kc.variables and key not in new:
                 new[key] = self._new_state(variable)
+        with Uninterrupted():  # the host holds the variables that are made here, whatever comes of them
+            self._join(new, keys, restoring)
+
+    def _join(self, new: Dict[Any, VariableState], keys: Sequence[Any], restoring: bool) -> None:
+        """Creates the state of new variables and brings all into their order.
+
+        Args:
+            new: the new ones, by their key.
+            keys: the keys of all variables that were given, new or not.
+            restoring: as for `_build`.
+        """
+        state = self._kc
         if new:
             self._build_new(new)
         before = list(state.variables)

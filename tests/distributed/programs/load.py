@@ -45,9 +45,12 @@ def memory(api, mode):
                 if done == STEPS // 10 and training.session is not None:
                     objects = len(training.session.graph.get_operations())
             assert training.iterations() == already + STEPS
-            # After the first tenth, in which allocators and caches fill, nothing grows with the steps: one
-            # float kept for each element of a step would be 36 MB.
+            # After the first fifth, in which allocators and caches fill, nothing grows with the steps: one
+            # float kept for each element of a step would be 32 MB.
             grown = (used[-1] - used[1]) / 1e6
+            text = "{}, {}, {}: {:.1f} MB after {:,} steps, {:.1f} MB after {:,}"
+            sizes = used[1] / 1e6, STEPS // 5, used[-1] / 1e6, STEPS
+            print(text.format(api, mode, name, *sizes), flush=True)
             assert grown < 4, (name, [round(each / 1e6, 1) for each in used])
             if objects is not None:
                 assert len(training.session.graph.get_operations()) <= objects + 20
