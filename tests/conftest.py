@@ -83,8 +83,8 @@ def pytest_collection_modifyitems(config, items):
         _not_collected.update(reasons[:1])
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    # Last: they import every Keras there is, and tf_keras 2.15 finds the layers of a saved model by names that
-    # it shares with Keras 2.15. Where that has been imported too, it is given the other's, and loads for ever.
+    # Last: they import every Keras there is. tf_keras 2.15 finds the layers of a saved model by names that it
+    # shares with Keras 2.15: where that has been imported too, it is given the other's, and loads for ever.
     items[:] = sorted(kept, key=lambda item: _file(item).startswith("test_hooks"))
 
 
