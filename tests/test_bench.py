@@ -121,7 +121,8 @@ def test_what_was_broken_off_is_resumed(tmp_path, monkeypatch, capsys):
     def run(job, *args, **kwargs):
         measured.append(job)
         # What a file leaves out of a record, and how many digits it keeps, must not matter.
-        return [dict(job._asdict(), measure="step", unit="ratio", value=1 / 3, target=None)], ""
+        spread = {"low": 0.1, "high": 0.5}
+        return [dict(job._asdict(), measure="step", unit="ratio", value=1 / 3, target=None, **spread)], ""
 
     monkeypatch.setattr("kcompat.benchmarking.job.run", run)
     options = ["bench", "--output", str(tmp_path)]

@@ -69,7 +69,7 @@ def described(parser, env):
         re.sub(r"(?m)^\s*#.*$", "", section.get(name, "")) for name in ("deps", "set_env", "commands_pre")
     ]
     deps, variables, before = (lines_for(text, env) for text in clean)
-    needs = [dep for dep in deps if not re.match(r"(pytest|hypothesis)$", dep)]
+    needs = [dep for dep in deps if not re.match(r"(pytest|pytest-timeout|hypothesis)$", dep)]
     for command in before:
         needs += re.findall(r"install (?:--quiet )?(\S+)$", command)
     settings = dict(re.split(r"\s*=\s*", line, maxsplit=1) for line in variables)
