@@ -38,7 +38,7 @@ class TF1Dialect(Hooked):
         **kwargs: Any,
     ) -> None:
         if not name:
-            raise HyperparameterError("{}: expected a name.".format(type(self).__name__))
+            raise HyperparameterError("{}(name={!r}): expected a name.".format(type(self).__name__, name))
         self._set_up_hooks(name)
         self._use_locking = use_locking
 
@@ -239,7 +239,8 @@ class TF1Dialect(Hooked):
                 given[name] = value = value.item()
             if not isinstance(value, (int, float, str, bool, type(None))):
                 raise StateError(
-                    "{}.get_config(): the argument {} is {!r}, which has no configuration.".format(
+                    "{}.get_config(): the argument {} is {!r}, which has no configuration. Give a number or "
+                    "a string, or define get_config() and from_config().".format(
                         type(self).__name__, name, value
                     )
                 )
