@@ -229,7 +229,8 @@ class TF1Dialect(Hooked):
             StateError: one of them is no JSON.
         """
         args, kwargs = self.__dict__["_kc_given"]
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        # Not the class's own signature, which on older Pythons is that of __new__.
+        bound = inspect.signature(self.__init__).bind(*args, **kwargs)  # type: ignore[misc]
         given = dict(bound.arguments)
         for parameter in bound.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
