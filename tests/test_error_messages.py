@@ -144,3 +144,9 @@ def test_a_file_of_a_later_version(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(errors.StateError, match="is written in version 2 of the format, .* Update kcompat"):
         kcompat.state.load(path)
+
+
+@pytest.mark.skipif(bool(kcompat.detect().apis), reason="there is an API here")
+def test_without_a_framework():
+    with pytest.raises(errors.ApiNotAvailableError, match="There is no default optimizer API here: .*pip inst"):
+        kcompat.optimizer_class(rules.SGD)
