@@ -713,12 +713,12 @@ def test_weights_of_a_native_optimizer_are_those_of_its_variables(host):
     state = kcompat.state
     model = native(host)
     variables = model.trainable_weights
+    others = [keras_at(host).backend.zeros((3, 2)) for _ in range(2)]
     described = state.State("SGD", {"momentum": 0.9}, 1, {})
     with pytest.raises(kcompat.StateError, match=r"no weights before .* Call model._make_train_function"):
         state.put(model.optimizer, variables, described, partial=True)
     fit(model, last=1)
     with pytest.raises(kcompat.StateError, match="in that place has .* Give the model's trainable variables"):
-    others = [keras_at(host).backend.zeros((3, 2)) for _ in range(2)]
         state.take(model.optimizer, variables[::-1])
     with pytest.raises(kcompat.StateError, match=r"list of weights has \d arrays, which are not 1 for each of"):
-        state.take(model.optimizer, [*variables, *(keras_at(host).backend.zeros((3, 2)) for _ in range(2))])
+        state.take(model.optimizer, [*variables, *others])
