@@ -720,5 +720,5 @@ def test_weights_of_a_native_optimizer_are_those_of_its_variables(host):
     fit(model, last=1)
     with pytest.raises(kcompat.StateError, match="in that place has .* Give the model's trainable variables"):
         state.take(model.optimizer, variables[::-1])
-    with pytest.raises(kcompat.StateError, match=r"list of weights has \d arrays, which are not 1 for each of"):
+    with pytest.raises(kcompat.StateError, match=r"list of weights has \d arrays, which are not 1 for each"):
         state.take(model.optimizer, [*variables, *others])
