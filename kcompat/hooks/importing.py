@@ -221,8 +221,9 @@ class _Names:
             found = self._v2(name, real)
             if found is None:
                 raise HookError(
-                    "A class builds on the OptimizerV2 optimizer {}, which this TensorFlow has not any "
-                    "more.".format(name)
+                    "A class builds on the OptimizerV2 optimizer {}, which this TensorFlow has not any more. "
+                    "Derive it from OptimizerV2 itself, or write its update as a "
+                    "kcompat.UpdateRule.".format(name)
                 )
             return found
 

@@ -38,7 +38,7 @@ class TF1Dialect(Hooked):
         **kwargs: Any,
     ) -> None:
         if not name:
-            raise HyperparameterError("{}: expected a name.".format(type(self).__name__))
+            raise HyperparameterError("{}(name={!r}): expected a name.".format(type(self).__name__, name))
         self._set_up_hooks(name)
         self._use_locking = use_locking
 
@@ -229,7 +229,8 @@ class TF1Dialect(Hooked):
             StateError: one of them is no JSON.
         """
         args, kwargs = self.__dict__["_kc_given"]
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        # Not the class's own signature, which on older Pythons is that of __new__.
+        bound = inspect.signature(self.__init__).bind(*args, **kwargs)  # type: ignore[misc]
         given = dict(bound.arguments)
         for parameter in bound.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -239,7 +240,8 @@ class TF1Dialect(Hooked):
                 given[name] = value = value.item()
             if not isinstance(value, (int, float, str, bool, type(None))):
                 raise StateError(
-                    "{}.get_config(): the argument {} is {!r}, which has no configuration.".format(
+                    "{}.get_config(): the argument {} is {!r}, which has no configuration. Give a number or "
+                    "a string, or define get_config() and from_config().".format(
                         type(self).__name__, name, value
                     )
                 )
