@@ -233,6 +233,11 @@ class TestWholeSteps:
         optimizer.minimize(lambda: tf.reduce_sum(variable), var_list=[variable])
         np.testing.assert_allclose(variable.numpy(), [0.4, 1.4], rtol=1e-5)
 
+    @pytest.mark.parametrize("api", OTHERS)
+    def test_its_configuration_is_what_its_constructor_was_given(self, api):
+        made = hooks.adopt(Whole, api)
+        assert made.from_config(made(0.25, name="Other").get_config()).learning_rate == 0.25
+
     @pytest.mark.skipif("keras_3" not in OTHERS, reason="fit of other Keras calls minimize()")
     def test_fit_of_keras_3_computes_gradients_itself(self):
         optimizer = hooks.adopt(Doubled, "keras_3")(0.1)
@@ -251,3 +256,33 @@ class TestWholeSteps:
                 self.assign_sub(variable, learning_rate * gradient)
 
         np.testing.assert_allclose(trained(Twice())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_counter_in_place_of_the_hosts(api):
+    """What a class has as `iterations` is counted on, as OptimizerV2 does."""
+    base = hooks.base_class("optimizer_v2", api)
+    if not hasattr(base, "_kc_dialect"):
+        pytest.skip("it is the host's own class")
+
+    class Counting(base):
+        def __init__(self):
+            super().__init__("Counting")
+            self.done = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+        @property
+        def iterations(self):
+            return self.done
+
+        def _create_slots(self, var_list):
+            pass
+
+        def _resource_apply_dense(self, grad, var, apply_state=None):
+            return var.assign_sub(grad * tf.cast(self.iterations, grad.dtype))
+
+        def get_config(self):
+            return super().get_config()
+
+    optimizer = Counting()
+    np.testing.assert_allclose(trained(optimizer)[0], [1 - 1.5, 2 + 3.0], rtol=1e-6)
+    assert int(optimizer.done) == 3

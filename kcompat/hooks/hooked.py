@@ -369,7 +369,7 @@ class Hooked:
             pairs, writes = self._as_pairs(grads, variables)
             writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
-                writes += self._constrain(variables)
+                writes += self._constrain(variables) + self._count_theirs()
             return this._count([write for write in writes if write is not None], global_step, ordered)
 
     def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
@@ -430,6 +430,15 @@ class Hooked:
             pairs.append((grad, native))
         return pairs, writes
 
+    def _count_theirs(self) -> List[Any]:
+        """Counts the step on the counter that the class has in place of the host's, as its base class did."""
+        counts = self._kc_dialect in ("optimizer_v2", "keras")  # the others' base classes have none
+        if not counts or not overrides.overrides(type(self), "iterations"):
+            return []
+        this: Any = self
+        theirs = this._native(self.iterations)
+        return [] if theirs is self._step_counter() else [theirs.assign_add(1)]
+
     def _constrain(self, variables: Sequence[Any]) -> List[Any]:
         this: Any = self
         constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
@@ -465,9 +474,10 @@ class Hooked:
     ) -> Any:
         this: Any = self
 
-        def update(variable: Any, grad: Any) -> Any:
+        def update(variable: Any) -> Any:
             copies[id(variable)] = current[0]
-            written = self._apply_hook(grad, variable, prepared)
+            # Called for each device in turn; with one copy of the variable, for the first alone.
+            written = self._apply_hook(parts.pop(0), variable, prepared)
             constraint = getattr(variable, "constraint", None)
             if constraint is None:
                 return written
@@ -476,12 +486,15 @@ class Hooked:
 
         writes: List[Any] = []
         current: List[Any] = []
+        # What each device has of a gradient. Not an argument of update(): up to TensorFlow 2.4 that refuses
+        # what is the same on all replicas and does not say so.
+        parts: List[Any] = []
         # A device's copy of a variable -> the variable, by which the slots are known.
         copies: Dict[int, Any] = {}
         self.__dict__["_kc_copies"] = copies
         for grad, variable in zip(grads, variables):
-            current[:] = [variable]
-            writes += strategy.extended.update(variable, update, args=(grad,), group=False)
+            current[:], parts[:] = [variable], strategy.experimental_local_results(grad)
+            writes += strategy.extended.update(variable, update, group=False)
         self.__dict__["_kc_copies"] = None
         with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
             counted = [self._step_counter().assign_add(1)]

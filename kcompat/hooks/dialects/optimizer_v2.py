@@ -426,9 +426,11 @@ class OptimizerV2Dialect(Hooked):
             kwargs["global_step"], name = name, None
         aggregate = experimental_aggregate_gradients and not kwargs.pop("skip_gradients_aggregation", False)
         object.__setattr__(self, "_kc_aggregate", aggregate)
-        return super().apply_gradients(  # type: ignore[misc]
+        this: Any = self
+        done = super().apply_gradients(  # type: ignore[misc]
             grads_and_vars, name=name, experimental_aggregate_gradients=aggregate, **kwargs
         )
+        return this._native(done)  # wrappers group it with other operations
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
         pairs, prepared = self._apply_in_replica(pairs, aggregate)

@@ -370,8 +370,9 @@ class TF1Dialect(Hooked):
             StateError: one of them is no JSON.
         """
         args, kwargs = self.__dict__["_kc_given"]
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
-        given = dict(bound.arguments)
+        # Not that of the class, which up to Python 3.10 is the one of __new__.
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        given = dict(list(bound.arguments.items())[1:])
         for parameter in bound.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
                 given.update(given.pop(parameter.name, {}))
