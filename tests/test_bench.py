@@ -114,6 +114,38 @@ def test_a_tiny_cell_is_measured_and_written(tmp_path, capsys):
     assert "SGD" in out and str(path) in out
 
 
+def test_what_was_broken_off_is_resumed(tmp_path, monkeypatch, capsys):
+    jobs = [any_job(), any_job(sparse="rows"), any_job(way="fit")]
+    measured = []
+
+    def run(job, *args, **kwargs):
+        measured.append(job)
+        # What a file leaves out of a record, and how many digits it keeps, must not matter.
+        return [dict(job._asdict(), measure="step", unit="ratio", value=1 / 3, target=None)], ""
+
+    monkeypatch.setattr("kcompat.benchmarking.job.run", run)
+    options = ["bench", "--output", str(tmp_path)]
+    monkeypatch.setattr("kcompat.cli.bench._chosen", lambda args: jobs[:2])
+    assert cli.main(options) == 0
+    (path,) = tmp_path.glob("*.json")
+    before = report.read(str(path))
+    monkeypatch.setattr("kcompat.cli.bench._chosen", lambda args: jobs[1:])
+    assert cli.main([*options, "--resume"]) == 0
+    assert measured == jobs
+    after = report.read(str(path))
+    assert after["records"][:2] == before["records"] and len(after["records"]) == 3
+    assert after["command"].startswith(before["command"] + "; ")
+    path.write_text("{}")
+    assert cli.main([*options, "--resume"]) == 2
+    assert "expected what `kcompat bench` writes" in capsys.readouterr().err
+
+
+def test_resume_wants_a_folder(capsys, monkeypatch):
+    monkeypatch.setattr("kcompat.cli.bench._chosen", lambda args: [any_job()])
+    assert cli.main(["bench", "--resume"]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
 RATIO = {"measure": "step", "unit": "ratio", "ours_ms": 1.0}
 SAMPLE = [
     dict(any_job()._asdict(), value=0.04, low=0.03, high=0.05, path="blocks", **RATIO),

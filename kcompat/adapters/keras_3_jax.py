@@ -86,7 +86,8 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
     # Arrays.
 
     def _cast(self, array: Any, dtype: Any) -> Any:
-        return array.astype(dtype)
+        # JAX takes longer to see that there is nothing to do than for some rules' operations.
+        return array if array.dtype == dtype else array.astype(dtype)
 
     def _take_rows(self, array: Any, rows: Any) -> Any:
         return jnp.take(array, rows, axis=0, mode="clip")
@@ -135,7 +136,7 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
     def _gradient(self, grad: Any, known: VariableState, variable: Any) -> Gradient:
         xp = known.xp
         if not isinstance(grad, BCOO):
-            return Gradient(xp.wrap(grad.astype(xp.compute_dtype)), None)
+            return Gradient(xp.wrap(self._cast(grad, xp.compute_dtype)), None)
         count = self._shape(variable)[0]
         values, indices = grad.data.astype(xp.compute_dtype), grad.indices[:, 0]
         if self._known(indices) and indices.size:

@@ -89,6 +89,10 @@ class Job(NamedTuple):
         parts = [self.api, self.way, self.size, self.optimizer, self.sparse and "sparse=" + self.sparse]
         return " ".join([part for part in parts if part] + (["vs " + self.against] if self.against else []))
 
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record of results is one of this job's."""
+        return all((record.get(name) or "") == value for name, value in self._asdict().items())
+
 
 class Target(NamedTuple):
     """How large a measure may be: of the jobs that have one of the values given for each attribute."""

@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, metavar="N", help="rounds of each comparison (default 25; quick 9)"
     )
     parser.add_argument("--output", metavar="FOLDER", help="write results (JSON) and plots (PNG) there")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what the file in FOLDER holds, and measure the rest"
+    )
     parser.add_argument("--list", action="store_true", help="print what would be measured, and stop")
 
 
@@ -58,17 +61,29 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print("bench: {}".format(error), file=sys.stderr)
         return USAGE
+    if args.resume and args.output is None:
+        print("bench: --resume: give the folder of the results with --output", file=sys.stderr)
+        return USAGE
     if args.list:
         for job in jobs:
             print(job)
         return 0
     if args.output is not None:
         os.makedirs(args.output, exist_ok=True)
-    about = report.machine(args.cores)
+    about, command = report.machine(args.cores), report.command()
     rounds, seconds = args.rounds or (9 if args.quick else 25), 8.0 if args.quick else 40.0
     records: List[Dict[str, Any]] = []
     failed: List[Tuple[Any, str]] = []
     path = args.output and os.path.join(args.output, report.name_of(about, jobs[0].backend) + ".json")
+    if args.resume and os.path.exists(path):
+        try:
+            before = report.read(path)
+        except ValueError as error:
+            print("bench: --resume: {}".format(error), file=sys.stderr)
+            return USAGE
+        records += before["records"]
+        command = "{}; {}".format(before["command"], command)
+        jobs = [job for job in jobs if not any(job.is_of(record) for record in records)]
     with _progress(len(jobs)) as advance:
         for job in jobs:
             advance(str(job), 0)
@@ -77,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             if why and "NotHere" not in why:  # a release may lack an optimizer
                 failed.append((job, why))
             if path:  # after each, so that what was measured stays when it is broken off
-                report.write(path, about, report.command(), records)
+                report.write(path, about, command, records)
             advance(str(job), 1)
     report.show(records)
     for job, why in failed:
