@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ...adapters.tensorflow_base import _is_variable
 from ...errors import GradientError, HookError, UnknownArgumentError, nearest
-from .. import backend
+from .. import backend, overrides
 from ..hooked import Hooked, _traced, flat_gradients
 
 _KEYWORDS = ("clipnorm", "clipvalue", "name")
@@ -73,10 +73,11 @@ class GetUpdatesDialect(Hooked):
     # What the class keeps.
 
     def __setattr__(self, name: str, value: Any) -> None:
+        theirs = overrides.keep_theirs(self, name)
         if "_kc" in self.__dict__ and name not in _OURS and hasattr(value, backend._INITIAL):
             self._kc_constants[name] = value
             object.__setattr__(self, name, value)
-        elif name == "updates":
+        elif theirs or name == "updates":
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
