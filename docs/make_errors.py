@@ -12,6 +12,7 @@ import ast
 import json
 import pathlib
 import re
+import string
 import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
@@ -52,7 +53,9 @@ CLASSES = {
     "StateError": (
         "ValueError",
         "State can't be read, matched or put back without losing something. Nothing was assigned.",
-        "[Saving and loading](saving.md) and [moving a model](state.md) have what fits where.",
+        "[Saving and loading](saving.md) and [moving a model](state.md) have what fits where. Of a file that "
+        "is damaged take another copy; what can't be read out of a file can be taken where it was made, with "
+        "`kcompat.state.take()`, and saved.",
     ),
     "DistributionError": (
         "RuntimeError",
@@ -131,20 +134,55 @@ def _text(node: ast.AST) -> Optional[str]:
 
 
 def messages() -> Iterator[Message]:
-    """Every message of a class in CLASSES that is made in the package."""
+    """Every message of a class in CLASSES, or of a private one derived from it, that is made in the package.
+
+    Raises:
+        SystemExit: one that is not written where it is made, so that it would be missing.
+    """
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLASSES:
+        tree, place = ast.parse(path.read_text(encoding="utf-8")), path.relative_to(PACKAGE).as_posix()
+        public = dict(zip(CLASSES, CLASSES))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and place != "errors.py":
+                public.update(
+                    (node.name, base.id)
+                    for base in node.bases
+                    if isinstance(base, ast.Name) and base.id in CLASSES
+                )
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in public:
+                error = public[node.func.id]
                 text = _text(node.args[0]) if node.args else None
-                if text is not None and re.sub(r"\{.*?\}|\W", "", text):
-                    place = path.relative_to(PACKAGE).as_posix()
-                    yield Message(node.func.id, text, place, node.lineno, node.end_lineno or node.lineno)
+                if text is None and not _is_anothers(node):
+                    raise SystemExit("{}:{}: write the message there.".format(place, node.lineno))
+                if text is not None and "".join(_literals(text)).strip(": \n"):
+                    yield Message(error, text, place, node.lineno, node.end_lineno or node.lineno)
+
+
+def _is_anothers(node: ast.Call) -> bool:
+    """Whether an error is made of another's message: `str(error)`."""
+    made = node.args[0] if node.args else None
+    return isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "str"
+
+
+def _literals(text: str) -> List[str]:
+    """What stands between, before and after what is filled in."""
+    pieces = [""]
+    for literal, field, _, _ in string.Formatter().parse(text):
+        pieces[-1] += literal
+        if field is not None:
+            pieces.append("")
+    return pieces
 
 
 def _shown(text: str) -> str:
     """A message with `…` in place of what is filled in, on one line."""
-    shown = re.sub(r"(?<!\{)\{[^{}]*\}(?!\})", "…", text).replace("{{", "{").replace("}}", "}")
-    return " ".join(shown.replace("`", "'").split())
+    return " ".join("…".join(_literals(text)).replace("`", "'").split())
+
+
+def _fits(text: str, said: str) -> bool:
+    """Whether a message was made of this text, and not of what stood on the same line in another commit."""
+    return re.fullmatch(".*".join(map(re.escape, _literals(text))), said, re.DOTALL) is not None
 
 
 def tests() -> Dict[str, str]:
@@ -157,10 +195,11 @@ def take_results(folder: pathlib.Path) -> None:
     """Add what a run of the tests left, and drop messages that are gone."""
     known, made = tests(), list(messages())
     for path in sorted(folder.glob("errors-*.json")):
-        for place, line, test in json.loads(path.read_text(encoding="utf-8")):
+        for place, line, test, said in json.loads(path.read_text(encoding="utf-8")):
             for message in made:
                 if message.file == place and message.first_line <= line <= message.last_line:
-                    known.setdefault(_shown(message.text), test.rpartition("/")[2])
+                    if _fits(message.text, said):
+                        known.setdefault(_shown(message.text), test.rpartition("/")[2])
     texts = {_shown(message.text) for message in made}
     kept = {text: known[text] for text in sorted(known) if text in texts}
     TESTS.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")

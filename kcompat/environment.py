@@ -981,8 +981,9 @@ def resolve_api(api: Optional[str] = None) -> str:
             return name
         default, why = probe.native()
         if default is None:
-            text = "There is no default optimizer API here: {}.{}"
-            raise ApiNotAvailableError(text.format(why.rstrip("."), _others(probe)))
+            raise ApiNotAvailableError(
+                "There is no default optimizer API here: {}.{}".format(why.rstrip("."), _others(probe))
+            )
         return default
 
 

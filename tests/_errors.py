@@ -1,6 +1,7 @@
 """Takes down which tests produce which of kcompat's error messages, for docs/errors.md.
 
-Where KCOMPAT_RECORD_ERRORS names a folder, a run leaves a file there: a list of [file, line, test].
+Where KCOMPAT_RECORD_ERRORS names a folder, a run leaves a file there: a list of [file, line, test, message]:
+the message tells whether the line is still the one that makes it.
 """
 
 import json
@@ -24,7 +25,7 @@ def start():
         frame = sys._getframe(1)
         path = os.path.relpath(frame.f_code.co_filename, package)
         if _running[0] is not None:
-            _seen.setdefault((path, frame.f_lineno), _running[0])
+            _seen.setdefault((path, frame.f_lineno), (_running[0], str(args[0]) if args else ""))
         return super(errors.KcompatError, cls).__new__(cls, *args, **kwargs)
 
     errors.KcompatError.__new__ = new
@@ -41,4 +42,4 @@ def finish():
         os.makedirs(os.environ[VARIABLE], exist_ok=True)
         path = os.path.join(os.environ[VARIABLE], "errors-{}.json".format(os.getpid()))
         with open(path, "w") as file:
-            json.dump(sorted([place, line, test] for (place, line), test in _seen.items()), file, indent=0)
+            json.dump(sorted([*place, *test] for place, test in _seen.items()), file, indent=0)

@@ -46,6 +46,7 @@ ALONE = {
     "test_rules_keras.py",
     "test_rules_papers.py",
     "test_schedules.py",
+    "test_state_reader_errors.py",
     "test_transforms_more.py",
     "test_vendoring.py",
 }

@@ -67,6 +67,7 @@ WRONG = [
     (lambda: rules.ConditionalGradient(0.1, 1.0, ord="max"), "HyperparameterError", '"fro" or "nuclear"'),
     (lambda: rules.Muon(exclude_layers="head"), "HyperparameterError", "list of regular expressions"),
     (lambda: rules.SGD(nesterov="yes"), "HyperparameterError", "expected True or False"),
+    (lambda: rules.SGD(nesterov=1), "HyperparameterError", "nesterov=1): expected True or False"),
     (lambda: rules.Yogi(activation="relu"), "HyperparameterError", '"sign" or "tanh"'),
     (lambda: rules.Yogi(initial_accumulator_value=-1.0), "HyperparameterError", "at least 0"),
     (lambda: rules.RectifiedAdam(total_steps=1.5), "HyperparameterError", "integer of at least 0"),
@@ -110,3 +111,42 @@ def test_a_copy_goes_into_a_folder(tmp_path):
 def test_a_dictionary_that_is_not_there_is_not_shortened():
     with pytest.raises(errors.VendoringError, match="There is no dictionary RULES to shorten"):
         vendoring._cut(b"OTHER = {}\n", "RULES", ())
+
+
+def test_a_copy_of_a_copy_is_whole(tmp_path, monkeypatch):
+    vendoring.vendor(str(tmp_path / "whole"))
+    copy = tmp_path / "whole" / "kcompat"
+    monkeypatch.setattr(vendoring, "_HERE", str(copy))
+    vendoring.vendor(str(tmp_path / "again"))
+    (copy / "rule.py").write_text("")
+    with pytest.raises(errors.VendoringError, match=r"was changed since it was vendored \(rule.py\)"):
+        vendoring.vendor(str(tmp_path / "edited"))
+    monkeypatch.undo()
+    vendoring.vendor(str(tmp_path / "part"), only=["sgd"])
+    monkeypatch.setattr(vendoring, "_HERE", str(tmp_path / "part" / "kcompat"))
+    with pytest.raises(errors.VendoringError, match="has only sgd: a copy of it would lack the rest"):
+        vendoring.vendor(str(tmp_path / "rest"))
+    assert not (tmp_path / "edited").exists() and not (tmp_path / "rest").exists()
+
+
+def test_a_copy_carries_the_licence(tmp_path, monkeypatch):
+    (tmp_path / "kcompat").mkdir()
+    monkeypatch.setattr(vendoring, "_HERE", str(tmp_path / "kcompat"))
+    with pytest.raises(errors.VendoringError, match="The licence of kcompat was found neither beside"):
+        vendoring.vendor(str(tmp_path / "copy"))
+
+
+def test_a_file_of_a_later_version(tmp_path, monkeypatch):
+    state, path = kcompat.state.State("SGD", {}, 1, {}), str(tmp_path / "later.npz")
+    files = importlib.import_module(_package.NAME + ".state.files")
+    monkeypatch.setattr(files, "_VERSION", files._VERSION + 1)
+    state.save(path)
+    monkeypatch.undo()
+    with pytest.raises(errors.StateError, match="is written in version 2 of the format, .* Update kcompat"):
+        kcompat.state.load(path)
+
+
+@pytest.mark.skipif(bool(kcompat.detect().apis), reason="there is an API here")
+def test_without_a_framework():
+    with pytest.raises(errors.ApiNotAvailableError, match="There is no default optimizer API here: .*pip"):
+        kcompat.optimizer_class(rules.SGD)

@@ -697,3 +697,28 @@ def test_the_other_gradients_of_the_surface(host):
 
 def test_every_host_was_tested():
     assert API not in APIS or HOSTS
+
+
+# State of Keras' own optimizers, which keep one list of weights.
+
+
+def native(host):
+    model = fresh(host)
+    model.compile(optimizer=keras_at(host).optimizers.SGD(0.05, momentum=0.9), loss="mse")
+    return model
+
+
+@on_hosts
+def test_weights_of_a_native_optimizer_are_those_of_its_variables(host):
+    state = kcompat.state
+    model = native(host)
+    variables = model.trainable_weights
+    others = [keras_at(host).backend.zeros((3, 2)) for _ in range(2)]
+    described = state.State("SGD", {"momentum": 0.9}, 1, {})
+    with pytest.raises(kcompat.StateError, match=r"no weights before .* Call model._make_train_function"):
+        state.put(model.optimizer, variables, described, partial=True)
+    fit(model, last=1)
+    with pytest.raises(kcompat.StateError, match="in that place has .* Give the model's trainable variables"):
+        state.take(model.optimizer, variables[::-1])
+    with pytest.raises(kcompat.StateError, match=r"list of weights has \d arrays, which are not 1 for each"):
+        state.take(model.optimizer, [*variables, *others])

@@ -6,7 +6,7 @@ import importlib
 from typing import Any, Dict, Optional, Tuple, Type
 
 from ..environment import host_class, resolve_api
-from ..errors import ApiNotAvailableError, RuleError
+from ..errors import RuleError
 from ..rule import UpdateRule, of_another_copy
 
 # API -> (module, class) of its adapter.
@@ -57,10 +57,6 @@ def optimizer_class(
             )
         )
     api = resolve_api(api)
-    if api not in _ADAPTERS:
-        raise ApiNotAvailableError(
-            "There is no adapter for the API {!r} yet; there is one for {}.".format(api, ", ".join(_ADAPTERS))
-        )
     return class_of(rule, api, host_class(api, host), name or rule.__name__)
 
 

@@ -37,8 +37,12 @@ def fit_bn(
     layers = [layer for layer in _layers(model) if _normalizes(layer)]
     if not layers:
         return
-    if any(hasattr(layer.moving_mean, "op") and not hasattr(layer.moving_mean, "numpy") for layer in layers):
-        raise RuleError("fit_bn(): this model is of a TensorFlow 1 graph; it wants eager execution.")
+    # An eager variable has the attribute, too, and raises.
+    if any(hasattr(layer.moving_mean, "graph") for layer in layers):
+        raise RuleError(
+            "fit_bn(): this model is of a TensorFlow 1 graph, in which calling it computes nothing. Build it "
+            "in eager mode (tf.compat.v1.enable_eager_execution() at the start of a program)."
+        )
     before = [(layer, layer.momentum) for layer in layers]
     try:
         for number, batch in enumerate(_batches(x, batch_size or 32)):

@@ -95,7 +95,7 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
     def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
         old = self._read(variable)
         # Rows past the end only fill the list of rows up.
-        variable.assign(old.at[rows].set(value.astype(old.dtype), mode="drop"))
+        variable.assign(old.at[rows].set(self._cast(value, old.dtype), mode="drop"))
 
     def _copy(self, array: Any) -> Any:
         return jnp.array(array, copy=True)
@@ -138,7 +138,7 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
         if not isinstance(grad, BCOO):
             return Gradient(xp.wrap(self._cast(grad, xp.compute_dtype)), None)
         count = self._shape(variable)[0]
-        values, indices = grad.data.astype(xp.compute_dtype), grad.indices[:, 0]
+        values, indices = self._cast(grad.data, xp.compute_dtype), grad.indices[:, 0]
         if self._known(indices) and indices.size:
             self._check_rows(int(indices.min()), int(indices.max()), count, known.name)
         if known.rule.sparse == "dense":

@@ -433,12 +433,17 @@ def _adapt(config: Dict[str, Any], optimizer: Any, name: str, api: str) -> None:
             config["schedule_decay"] = config.pop("decay", 0.004)
 
 
+# Where Keras keeps which variables do not decay: patterns have one name up to Keras 3.0, and another since.
+_EXCLUDED = (
+    "_exclude_from_weight_decay",
+    "_exclude_from_weight_decay_names",
+    "_exclude_from_weight_decay_pattern",
+)
+
+
 def _check_exact(config: Mapping[str, Any], optimizer: Any, name: str, api: str, what: str) -> None:
     """Raises RuleError for what a native optimizer does that its rule does not."""
-    excluded = getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
-        optimizer, "_exclude_from_weight_decay_pattern", None
-    )
-    if api in ("keras_2_11", "keras_3") and excluded:
+    if api in ("keras_2_11", "keras_3") and any(getattr(optimizer, each, None) for each in _EXCLUDED):
         raise RuleError(
             "{}: {} excludes variables from weight decay. Call exclude_from_weight_decay() of the wrapper "
             "instead.".format(what, name)

@@ -336,13 +336,13 @@ class Saving:
             )
             for known in new
         ]
-        message = (
+        error = StateError(
             "The saved state of {} fits none of the variables, and is not used. It is of {}; these are "
             "{}.".format(type(self).__name__, "; ".join(saved), "; ".join(found))
         )
         if waiting.strict:
-            raise StateError(message)
-        warnings.warn(message, stacklevel=2)
+            raise error
+        warnings.warn(str(error), stacklevel=2)
 
     # Keras' newer file formats: `.keras` and `.weights.h5`.
 

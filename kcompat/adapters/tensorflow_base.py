@@ -99,7 +99,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         # variable has none.
         if unique is None or getattr(variable, "_in_graph_mode", False):
             if not hasattr(variable, "op"):
-                raise _NoVariableError(_no_variable(type(self).__name__, variable))
+                raise _no_variable(type(self).__name__, variable)
             # Not its operation, which under a distribution strategy is another one in each replica.
             return variable.graph, variable.name
         return unique
@@ -635,7 +635,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         native = self._native(variable)
         if not _is_variable(native):
             if isinstance(getattr(variable, "value", None), tf.Variable):
-                raise GradientError(_no_variable(where, variable))
+                raise _no_variable(where, variable)
             raise GradientError(
                 "{}.apply_gradients() was given {} as a variable; expected a {}.{}".format(
                     where,
@@ -1255,18 +1255,20 @@ def _is_direct(known: VariableState, grad: Any) -> bool:
     return same and (way.large is not None or (way.kernel is not None and way.chain is None))
 
 
-def _no_variable(optimizer: str, given: Any) -> str:
+def _no_variable(optimizer: str, given: Any) -> _NoVariableError:
     """What is wrong with something that is no TensorFlow variable."""
     cls, name = type(given), getattr(given, "path", None)
-    text = "{}: expected TensorFlow variables, got {!r} of type {}.{}.".format(
-        optimizer, given if name is None else name, cls.__module__, cls.__qualname__
-    )
+    hint = ""
     if isinstance(getattr(given, "value", None), tf.Variable):
-        text += (
+        hint = (
             " It is a variable of Keras 3, whose optimizers are those of the API keras_3. For this one, take "
             "the TensorFlow variable inside it: its attribute `value`."
         )
-    return text
+    return _NoVariableError(
+        "{}: expected TensorFlow variables, got {!r} of type {}.{}.{}".format(
+            optimizer, given if name is None else name, cls.__module__, cls.__qualname__, hint
+        )
+    )
 
 
 class _Uncounted:

@@ -65,12 +65,7 @@ def _load(path: str, weights: bool = False) -> Any:
     if path.endswith((".safetensors", ".npz")):
         with _progress("reading " + path) as progress:
             return state.load(path, progress)
-    read = getattr(state, "read", None)
-    if read is None:
-        from ..errors import StateError
-
-        raise StateError("{}: expected a file that ends with .safetensors or .npz.".format(path))
-    return read(path, weights=weights)
+    return state.read(path, weights=weights)
 
 
 def _convert(source: str, target: str, weights: bool) -> None:

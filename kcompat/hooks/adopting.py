@@ -10,15 +10,14 @@ from __future__ import annotations
 import abc
 import importlib
 import inspect
-from types import CodeType, FunctionType, ModuleType
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from types import ModuleType
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..environment import host_class, lineage, resolve_api
 from ..errors import HookError
 from .bases import DIALECTS, base_over, is_home
-
-# The packages whose classes are no third party's.
-_HOSTS = ("tensorflow", "tensorflow_core", "keras", "tf_keras", "builtins", "abc", "typing")
+from .overrides import is_of_a_host
+from .reading import codes_of, functions_of, names_in
 
 # What only code of one dialect says: methods that it defines or calls, and arguments.
 _SIGNS = {
@@ -128,7 +127,7 @@ class _Adopted(abc.ABCMeta):
 def _made(cls: Any, api: str, over: type, dialect: str) -> Any:
     base = base_over(dialect, api, over)
     if dialect == "get_updates":
-        check_backend_of(cls.__name__, [vars(each) for each in cls.__mro__ if not _is_of_a_host(each)])
+        check_backend_of(cls.__name__, [vars(each) for each in cls.__mro__ if not is_of_a_host(each)])
     foundation = _foundation(cls)
     if foundation is not None:
         _check_between(cls, foundation, dialect)
@@ -179,7 +178,7 @@ def _known(cls: Any, dialect: Optional[str]) -> str:
 
 def dialect_of(cls: Any) -> Optional[str]:
     """The dialect that a class is written in, or None."""
-    own = [base for base in cls.__mro__ if not _is_of_a_host(base)]
+    own = [base for base in cls.__mro__ if not is_of_a_host(base)]
     known = getattr(cls, "_kc_dialect", None)
     if known is not None:
         return str(known)
@@ -197,7 +196,10 @@ def dialect_in(names: Set[str]) -> Optional[str]:
         return best
     if names & {"_resource_apply_dense", "_resource_apply_sparse"}:
         return "optimizer_v2"
-    return "get_updates" if "def get_updates" in names else None
+    if "def get_updates" in names:
+        return "get_updates"
+    # A wrapper that has no other hook: Keras 2.11 and 3 have no such method.
+    return "optimizer_v2" if {"def apply_gradients", "def get_gradients"} <= names else None
 
 
 def _inherited(cls: Any) -> Optional[str]:
@@ -206,26 +208,12 @@ def _inherited(cls: Any) -> Optional[str]:
     return {"keras_2_11": "keras", "keras_3": "keras"}.get(str(api), api)
 
 
-def names_in(namespace: Any) -> Set[str]:
-    """The names that a class's body defines, and that its functions use or take as arguments.
-
-    A function that it defines is there as "def name", too.
-    """
-    names = {name for name in namespace if not name.startswith("__")}
-    names |= {"def " + name for name in names if any(True for _ in _functions(namespace[name]))}
-    for value in namespace.values():
-        for function in _functions(value):
-            for code in _codes(function.__code__):
-                names |= set(code.co_names) | set(code.co_varnames[: code.co_argcount])
-    return names
-
-
 def check_backend_of(name: str, bodies: Sequence[Any]) -> None:
     """Raises HookError if a class of get_updates() calls functions of another `keras.backend` than ours."""
     from . import backend
 
-    for function in (each for body in bodies for value in body.values() for each in _functions(value)):
-        names = {called for code in _codes(function.__code__) for called in code.co_names}
+    for function in (each for body in bodies for value in body.values() for each in functions_of(value)):
+        names = {called for code in codes_of(function.__code__) for called in code.co_names}
         for called in sorted(names & set(function.__globals__)):
             value = function.__globals__[called]
             through = isinstance(value, ModuleType) and "backend" in names and hasattr(value, "backend")
@@ -241,33 +229,9 @@ def check_backend_of(name: str, bodies: Sequence[Any]) -> None:
                 )
 
 
-def _functions(value: Any) -> Iterator[FunctionType]:
-    if isinstance(value, property):
-        parts: List[Any] = [value.fget, value.fset]
-    else:
-        parts = [getattr(value, "__func__", value)]
-    for part in parts:
-        while part is not None and hasattr(part, "__wrapped__"):  # a decorator such as typeguard's
-            part = part.__wrapped__
-        if isinstance(part, FunctionType):
-            yield part
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
-
-
-def _is_of_a_host(cls: type) -> bool:
-    root = cls.__module__.split(".")[0]
-    return root in _HOSTS or cls.__module__.startswith(__package__) or "_kc_placeholder" in vars(cls)
-
-
 def _foundation(cls: Any) -> Optional[type]:
     """The base class that a class was written against: a host's, or what stands for one that is gone."""
-    found = [base for base in cls.__mro__ if _is_of_a_host(base) and base is not object]
+    found = [base for base in cls.__mro__ if is_of_a_host(base) and base is not object]
     for base in found:
         if base.__name__ in ("OptimizerV2", "Optimizer", "LegacyOptimizerWarning"):
             return base
@@ -277,7 +241,7 @@ def _foundation(cls: Any) -> Optional[type]:
 def _check_between(cls: Any, foundation: type, dialect: str) -> None:
     """Raises HookError if a class builds on an optimizer of a host, of another dialect than its own."""
     order = cls.__mro__[: cls.__mro__.index(foundation)]
-    between = [base for base in order if _is_of_a_host(base) and lineage(base) is not None]
+    between = [base for base in order if is_of_a_host(base) and lineage(base) is not None]
     own = getattr(foundation, "_kc_dialect", None) or _inherited(foundation)
     if between and own != dialect:
         raise HookError(

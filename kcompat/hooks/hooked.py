@@ -13,7 +13,7 @@ import functools
 import importlib
 import threading
 import weakref
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,8 +22,9 @@ from ..adapters.base import HyperState
 from ..adapters.saving import SavedState, SavedVariable
 from ..adapters.step import Overwritten
 from ..adapters.tensorflow_base import _is_variable, _no_autograph, _operation, v1
-from ..errors import GradientError, HyperparameterError, RuleError
+from ..errors import GradientError, HookError, HyperparameterError, RuleError
 from ..rule import Hyper, UpdateRule
+from . import overrides
 
 _ANY_NUMBER = Hyper(0.0)
 
@@ -76,8 +77,19 @@ class Hooked:
 
     _kc: Any
     api: str
+    _kc_dialect: str
+    # Names that kcompat and the host have for themselves, and methods by which a class computes gradients.
+    _kc_taken: FrozenSet[str] = frozenset()
+    _kc_computing: Tuple[str, ...] = ()
     # Whether the gradients of the next step are summed over the replicas.
     _kc_aggregate = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "_kc_dialect"):  # what is made here at first is the base class
+            made: Any = cls
+            overrides.check_overrides(made, made._kc_dialect, made._host_class)
+            overrides.separate_names(made, made._kc_dialect)
 
     # What a dialect defines.
 
@@ -101,7 +113,7 @@ class Hooked:
 
     def _set_up_hooks(self, name: Optional[str]) -> None:
         this: Any = self
-        early = {key: value for key, value in vars(self).items() if not key.startswith("_kc")}
+        early = {key: value for key, value in overrides.own_attributes(self) if not key.startswith("_kc")}
         for key in early:
             object.__delattr__(self, key)
         this._set_up(_RULE, {} if name is None else {"name": name})
@@ -111,7 +123,9 @@ class Hooked:
             setattr(self, key, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_kc" not in self.__dict__ or name in _own_descriptors(type(self)):
+        if overrides.keep_theirs(self, name):
+            object.__setattr__(self, name, value)
+        elif "_kc" not in self.__dict__ or name in _own_descriptors(type(self)):
             # Keras 3 refuses attributes before its constructor has run; they are set again then.
             object.__setattr__(self, name, value)
         else:
@@ -324,6 +338,29 @@ class Hooked:
 
     # The step.
 
+    def scale_loss(self, loss: Any) -> Any:
+        """What Keras 3's `fit` calls, which then computes the gradients itself.
+
+        Raises:
+            HookError: the class computes them in another way.
+        """
+        for name in self._kc_computing:
+            if overrides.overrides(type(self), name):
+                raise self._not_in_fit(name)
+        if overrides.overrides(type(self), "minimize") and not overrides.overrides(
+            type(self), "apply_gradients"
+        ):
+            raise self._not_in_fit("minimize")
+        host: Any = super()
+        return host.scale_loss(loss) if hasattr(host, "scale_loss") else loss
+
+    def _not_in_fit(self, name: str) -> HookError:
+        return HookError(
+            "{0} overrides {1}(), and fit() of this Keras computes the gradients itself: it would silently "
+            "do nothing. Call {0}.minimize(loss, variables), with a callable as loss, in a training loop of "
+            "your own.".format(type(self).__name__, name)
+        )
+
     @_no_autograph
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         this: Any = self
@@ -332,7 +369,7 @@ class Hooked:
             pairs, writes = self._as_pairs(grads, variables)
             writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
-                writes += self._constrain(variables)
+                writes += self._constrain(variables) + self._count_theirs()
             return this._count([write for write in writes if write is not None], global_step)
 
     def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
@@ -393,6 +430,15 @@ class Hooked:
             pairs.append((grad, native))
         return pairs, writes
 
+    def _count_theirs(self) -> List[Any]:
+        """Counts the step on the counter that the class has in place of the host's, as its base class did."""
+        counts = self._kc_dialect in ("optimizer_v2", "keras")  # the others' base classes have none
+        if not counts or not overrides.overrides(type(self), "iterations"):
+            return []
+        this: Any = self
+        theirs = this._native(self.iterations)
+        return [] if theirs is self._step_counter() else [theirs.assign_add(1)]
+
     def _constrain(self, variables: Sequence[Any]) -> List[Any]:
         this: Any = self
         constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
@@ -428,9 +474,10 @@ class Hooked:
     ) -> Any:
         this: Any = self
 
-        def update(variable: Any, grad: Any) -> Any:
+        def update(variable: Any) -> Any:
             copies[id(variable)] = current[0]
-            written = self._apply_hook(grad, variable, prepared)
+            # Called for each device in turn; with one copy of the variable, for the first alone.
+            written = self._apply_hook(parts.pop(0), variable, prepared)
             constraint = getattr(variable, "constraint", None)
             if constraint is None:
                 return written
@@ -439,12 +486,15 @@ class Hooked:
 
         writes: List[Any] = []
         current: List[Any] = []
+        # What each device has of a gradient. Not an argument of update(): up to TensorFlow 2.4 that refuses
+        # what is the same on all replicas and does not say so.
+        parts: List[Any] = []
         # A device's copy of a variable -> the variable, by which the slots are known.
         copies: Dict[int, Any] = {}
         self.__dict__["_kc_copies"] = copies
         for grad, variable in zip(grads, variables):
-            current[:] = [variable]
-            writes += strategy.extended.update(variable, update, args=(grad,), group=False)
+            current[:], parts[:] = [variable], strategy.experimental_local_results(grad)
+            writes += strategy.extended.update(variable, update, group=False)
         self.__dict__["_kc_copies"] = None
         with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
             counted = [self._step_counter().assign_add(1)]

@@ -7,17 +7,17 @@ After the `with` every module is as it was.
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import importlib
 import sys
 import types
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..environment import detect, host_class, host_classes, lineage, resolve_api
 from ..errors import HookError
-from .adopting import adopt_over, bundled, check_backend_of, dialect_in, is_native, names_in
+from .adopting import adopt_over, bundled, check_backend_of, dialect_in, is_native
 from .bases import base_over
+from .deciding import Choice, Deciding, placeholder, settle
 
 _OPTIMIZERS = ("SGD", "RMSprop", "Adam", "Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl")
 
@@ -31,52 +31,6 @@ _OPTIMIZER_V2 = (
 )
 
 _MODULES = {"SGD": "gradient_descent", "RMSprop": "rmsprop"}
-
-
-class _Deciding(abc.ABCMeta):
-    """The class of the names whose meaning depends on what is written on them."""
-
-    _kc_real: Any
-    _kc_choose: Callable[[Any], Any]
-
-    def __new__(mcs, name: str, bases: Tuple[Any, ...], namespace: Dict[str, Any], **kwargs: Any) -> Any:
-        if "_kc_placeholder" in namespace:
-            return super().__new__(mcs, name, bases, namespace)
-        names = names_in(namespace)
-        for base in bases:
-            if not isinstance(base, _Deciding):
-                for each in base.__mro__[:-1]:
-                    names |= names_in(vars(each))
-        chosen = tuple(
-            vars(base)["_kc_choose"](names, namespace) if isinstance(base, _Deciding) else base
-            for base in bases
-        )
-        return types.new_class(name, chosen, kwargs, lambda body: body.update(namespace))
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._kc_real(*args, **kwargs)
-
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(cls.__dict__["_kc_real"], name)
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        # What was made by this name is one of the real class or of a dialect, over the same host.
-        return isinstance(instance, cls.__dict__["_kc_classes"])
-
-    def __subclasscheck__(cls, subclass: Any) -> bool:
-        return cls is subclass or issubclass(subclass, cls.__dict__["_kc_classes"])
-
-
-def _placeholder(real: Any, choose: Any, classes: Tuple[type, ...]) -> Any:
-    namespace = {
-        "_kc_placeholder": True,
-        "_kc_real": real,
-        "_kc_choose": staticmethod(choose).__func__,
-        "_kc_classes": classes,
-        "__doc__": real.__doc__,
-        "__module__": real.__module__,
-    }
-    return _Deciding(real.__name__, (), namespace)
 
 
 @contextlib.contextmanager
@@ -95,8 +49,10 @@ def installed(api: Optional[str] = None, host: Optional[str] = None) -> Iterator
     """
     patches = _Patches()
     try:
-        _Names(patches, api, host).patch()
+        names = _Names(patches, api, host)
+        names.patch()
         yield
+        settle(names.choices)
     finally:
         patches.undo()
 
@@ -168,6 +124,7 @@ class _Names:
 
     def __init__(self, patches: _Patches, api: Optional[str], host: Optional[str]) -> None:
         self._patches = patches
+        self.choices: List[Choice] = []
         self._asked = None if api is None else (resolve_api(api), host_class(api, host))
         default = resolve_api(api)
         self._default = default, host_class(default, host)
@@ -195,38 +152,48 @@ class _Names:
     def _base(self, dialect: str, real: Any) -> Any:
         return base_over(dialect, *self._target(real, dialect))
 
+    def _placeholder(self, real: Any, choose: Any, default: Any) -> Any:
+        self.choices.append(Choice(real, choose, default, self._classes(real), []))
+        return placeholder(self.choices[-1])
+
     def _optimizer(self, real: Any) -> Any:
         """What stands for a base class `Optimizer`."""
 
-        def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
+        def choose(names: Set[str], bodies: Sequence[Mapping[str, Any]]) -> Any:
             dialect = dialect_in(names)
             if dialect is None:
-                return real if lineage(real) is not None else self._base("optimizer_v2", real)
+                return None
             if dialect == "get_updates" and lineage(real) != "get_updates":
-                check_backend_of(str(namespace.get("__qualname__")), [namespace])
+                check_backend_of(str(bodies[0].get("__qualname__")), bodies)
             api, over = self._target(real, dialect)
-            probe = type("_Probe", (real,), {k: v for k, v in namespace.items() if k == "update_step"})
-            if over is real and is_native(probe, str(dialect), api, real):
+            step = [body["update_step"] for body in bodies if "update_step" in body]
+            probe = type("_Probe", (real,), {"update_step": step[0]} if step else {})
+            if over is real and is_native(probe, dialect, api, real):
                 return real
-            return base_over(str(dialect), api, over)
+            return base_over(dialect, api, over)
 
-        return _placeholder(real, choose, self._classes(real))
+        def default() -> Any:
+            return real if lineage(real) is not None else self._base("optimizer_v2", real)
+
+        return self._placeholder(real, choose, default)
 
     def _named(self, name: str, real: Any) -> Any:
         """What stands for an optimizer that is not OptimizerV2's any more."""
 
-        def choose(names: Any, namespace: Mapping[str, Any]) -> Any:
-            if dialect_in(names) != "optimizer_v2":
-                return real
+        def choose(names: Set[str], bodies: Sequence[Mapping[str, Any]]) -> Any:
+            dialect = dialect_in(names)
+            if dialect != "optimizer_v2":
+                return None if dialect is None else real
             found = self._v2(name, real)
             if found is None:
                 raise HookError(
-                    "A class builds on the OptimizerV2 optimizer {}, which this TensorFlow has not any "
-                    "more.".format(name)
+                    "A class builds on the OptimizerV2 optimizer {}, which this TensorFlow has not any more. "
+                    "Derive it from OptimizerV2 itself, or write its update as a "
+                    "kcompat.UpdateRule.".format(name)
                 )
             return found
 
-        return _placeholder(real, choose, self._classes(real))
+        return self._placeholder(real, choose, lambda: real)
 
     def _v2(self, name: str, real: Any) -> Any:
         """OptimizerV2's optimizer of this name, as one of this host; None if this TensorFlow has none."""
@@ -277,7 +244,7 @@ class _Names:
 
     def _patch_optimizers(self, module: Any) -> None:
         real = getattr(module, "Optimizer", None)
-        if not isinstance(real, type) or isinstance(real, _Deciding):
+        if not isinstance(real, type) or isinstance(real, Deciding):
             return
         new = {"Optimizer": self._optimizer(real)}
         if lineage(real) != "optimizer_v2":
@@ -304,7 +271,7 @@ class _Names:
         import tensorflow as tf
 
         real = tf.keras.optimizers.Optimizer
-        real = real._kc_real if isinstance(real, _Deciding) else real
+        real = real._kc_choice.real if isinstance(real, Deciding) else real
         if self._asked is None and lineage(real) == "optimizer_v2":
             # Not what stands for it: the host's own methods say super(OptimizerV2, self) by this name.
             base, named = real, {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Tuple
 
-from ..errors import HyperparameterError
 from ..rule import Hyper, UpdateRule
+from ._static import check_flags
 
 
 class SGD(UpdateRule):
@@ -24,8 +24,7 @@ class SGD(UpdateRule):
     nesterov = Hyper(False, "whether to use Nesterov momentum")
 
     def _after_init(self) -> None:
-        if not isinstance(self.nesterov, bool):
-            raise HyperparameterError("SGD(nesterov={!r}): expected True or False.".format(self.nesterov))
+        check_flags(self, "nesterov")
         super()._after_init()
 
     @property

@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from ..errors import RuleError
 from ..rule import UpdateRule, is_source
 from .alone import Alone, Case
 from .properties import Broken, Subject, configurations, differ
@@ -29,11 +28,6 @@ def compare(subject: Subject) -> None:
     """Raises Broken where the rule and its reference differ, in any configuration that is tried."""
     given = subject.reference
     a_class = isinstance(given, type) and issubclass(given, UpdateRule)
-    if not (a_class or isinstance(given, UpdateRule) or callable(given)):
-        raise RuleError(
-            "reference={!r}: expected an update rule, a class of one, or a function (grad, param, slots, "
-            "hyper, step) -> param or (param, slots).".format(given)
-        )
     for changes in configurations(subject.given):
         rule = subject.rule.replace(**changes)
         other = given

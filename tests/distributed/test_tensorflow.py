@@ -70,6 +70,12 @@ def test_where_a_strategy_does_not_let_it(api):
     check(run("refusals.py", api))
 
 
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_classes_that_are_written_against_hooks(api):
+    check(run("hooked.py", api))
+
+
 # Several processes.
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ...adapters.tensorflow_base import _is_variable
 from ...errors import GradientError, HookError, UnknownArgumentError, nearest
-from .. import backend
+from .. import backend, overrides
 from ..hooked import Hooked, _traced, flat_gradients
 
 _KEYWORDS = ("clipnorm", "clipvalue", "name")
@@ -73,10 +73,11 @@ class GetUpdatesDialect(Hooked):
     # What the class keeps.
 
     def __setattr__(self, name: str, value: Any) -> None:
+        theirs = overrides.keep_theirs(self, name)
         if "_kc" in self.__dict__ and name not in _OURS and hasattr(value, backend._INITIAL):
             self._kc_constants[name] = value
             object.__setattr__(self, name, value)
-        elif name == "updates":
+        elif theirs or name == "updates":
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
@@ -197,7 +198,10 @@ class GetUpdatesDialect(Hooked):
 
     def get_updates(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The updates of a step: what it gives to `K.update()` is written."""
-        raise HookError("{} does not define get_updates(loss, params).".format(type(self).__name__))
+        raise HookError(
+            "{} does not define get_updates(loss, params). Define it; it gives the step's updates to "
+            "K.update().".format(type(self).__name__)
+        )
 
     def _get_updates(self, loss: Any, params: Sequence[Any]) -> Any:
         if self._is_collecting():
@@ -212,9 +216,8 @@ class GetUpdatesDialect(Hooked):
             return list(host.get_gradients(loss, params))  # a training loop of the host asks
         if here is None:
             raise HookError(
-                "{}.get_gradients() is called outside of a step: here a step is given its gradients.".format(
-                    type(self).__name__
-                )
+                "{}.get_gradients() is called outside of a step: here a step is given its gradients. Call it "
+                "in get_updates().".format(type(self).__name__)
             )
         grads = here.gradients(params)
         norm, limit = self._kc_clips["clipnorm"], self._kc_clips["clipvalue"]
@@ -233,7 +236,8 @@ class GetUpdatesDialect(Hooked):
             unknown = [each for each in params if id(each) not in known]
             if unknown:
                 raise HookError(
-                    "{}.get_updates() asks for gradients of {}, which this step is not given.".format(
+                    "{}.get_updates() asks for gradients of {}, which this step is not given. Ask for "
+                    "those of `params`.".format(
                         type(self).__name__, ", ".join(str(getattr(each, "name", each)) for each in unknown)
                     )
                 )
@@ -281,11 +285,17 @@ class GetUpdatesDialect(Hooked):
         return functions[key]
 
     def _written(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
-        here = self._collect(pairs, lambda index, *_: self._kc_made[index])
+        def known(index: int, initial: Any, shape: Any, dtype: Any, name: Any) -> Any:
+            # One more than was built on is refused below.
+            return self._kc_made[index] if index < len(self._kc_made) else tf.zeros(shape, dtype)
+
+        here = self._collect(pairs, known)
         if here.count != len(self._kc_made):
             raise HookError(
                 "{}.get_updates() makes {} variables in this step, and made {} when it was built: its state "
-                "would not be the same.".format(type(self).__name__, here.count, len(self._kc_made))
+                "would not be the same. Make all of them in every call.".format(
+                    type(self).__name__, here.count, len(self._kc_made)
+                )
             )
         with tf.control_dependencies([value for _, value in here.writes]):
             return [
@@ -298,7 +308,9 @@ class GetUpdatesDialect(Hooked):
         if not _is_variable(variable):
             raise HookError(
                 "{}.get_updates() updates {!r}, which is no variable here: what it reads as its learning "
-                "rate or counter is a number of the step.".format(type(self).__name__, variable)
+                "rate or counter is a number of the step. Set optimizer.learning_rate between steps.".format(
+                    type(self).__name__, variable
+                )
             )
         return variable.assign(value)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from ...adapters.tensorflow_base import _no_autograph
-from ...errors import HookError, HyperparameterError, UnknownArgumentError, nearest
+from ...errors import GradientError, HookError, HyperparameterError, UnknownArgumentError, nearest
 from ...schedules import Schedule
+from .. import overrides
 from ..hooked import Hooked, is_in_step, on_values, summed
 
 # Arguments of the base classes, in their order, after `learning_rate` (Keras 3) or `name` (Keras 2.11).
@@ -62,6 +63,7 @@ class KerasDialect(Hooked):
         UnknownArgumentError: another keyword.
     """
 
+    _kc_computing = ("compute_gradients",)
     _kc_arguments: Dict[str, Any]
     # Whether the class has made its variables, as Keras 3 and Keras 2.11 call it.
     built = False
@@ -305,7 +307,44 @@ class KerasDialect(Hooked):
     @_no_autograph
     def apply_gradients(self, grads_and_vars: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
         """One step: updates every variable by the class's hooks. Arguments as the host's."""
-        return super().apply_gradients(grads_and_vars, *args, **kwargs)  # type: ignore[misc]
+        if not overrides.overrides(type(self), "apply"):
+            return super().apply_gradients(grads_and_vars, *args, **kwargs)  # type: ignore[misc]
+        # As in Keras 3, where it is `apply` that a step is taken in.
+        self.__dict__["_kc_arguments_of_step"] = args, kwargs
+        pairs = list(grads_and_vars)
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        return self.iterations
+
+    @_no_autograph
+    def apply(self, grads: Sequence[Any], trainable_variables: Optional[Sequence[Any]] = None) -> Any:
+        """One step, as Keras 3 has it.
+
+        Args:
+            grads: gradients: tensors, IndexedSlices or None.
+            trainable_variables: their variables; those that the optimizer was built on by default.
+        """
+        args, kwargs = self.__dict__.pop("_kc_arguments_of_step", ((), {}))
+        if trainable_variables is None:
+            trainable_variables = [known.variable for known in self._kc.variables.values()]
+        grads, variables = list(grads), list(trainable_variables)
+        if len(grads) != len(variables):
+            raise GradientError(
+                "{}.apply() was given {} gradients for {} variables; expected one for each, or None.".format(
+                    type(self).__name__, len(grads), len(variables)
+                )
+            )
+        return super().apply_gradients(zip(grads, variables), *args, **kwargs)  # type: ignore[misc]
+
+    def minimize(self, loss: Any, var_list: Any = None, tape: Any = None, **kwargs: Any) -> Any:
+        """Computes the gradients of a loss and takes one step; arguments as the host's."""
+        if overrides.overrides(type(self), "compute_gradients"):
+            return self.apply_gradients(self.compute_gradients(loss, var_list, tape), **kwargs)
+        return super().minimize(loss, var_list, tape=tape, **kwargs)  # type: ignore[misc]
+
+    def compute_gradients(self, loss: Any, var_list: Any = None, tape: Any = None) -> Any:
+        """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
+        this: Any = self
+        return this._gradients(loss, var_list, tape, None)
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
         pairs, prepared = self._apply_in_replica(pairs, aggregate)

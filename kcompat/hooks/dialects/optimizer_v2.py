@@ -34,6 +34,7 @@ class OptimizerV2Dialect(Hooked):
     """
 
     _HAS_AGGREGATE_GRAD = True
+    _kc_computing = ("_compute_gradients",)
 
     def __init__(
         self,
@@ -218,6 +219,10 @@ class OptimizerV2Dialect(Hooked):
         """Called with the loss before its gradients are computed."""
         return loss
 
+    def scale_loss(self, loss: Any) -> Any:
+        """What Keras 3's `fit` calls before it computes the gradients."""
+        return super().scale_loss(self._transform_loss(loss))
+
     def _transform_unaggregated_gradients(self, grads_and_vars: Any) -> Any:
         """Called with the gradients before they are summed over the replicas."""
         return grads_and_vars
@@ -312,13 +317,21 @@ class OptimizerV2Dialect(Hooked):
         )
 
     def _create_all_weights(self, var_list: Sequence[Any]) -> None:
-        this: Any = self
-        with tf.init_scope():
-            this._build(var_list)
+        """Creates all variables of the optimizer that are not there: hyperparameters and slots."""
+        if self.__dict__.get("_kc_creating"):
+            self._create_hypers()
+            self._create_slots(list(var_list))
+        else:
+            this: Any = self
+            with tf.init_scope():
+                this._build(var_list)
 
     def _create_state(self, variables: Sequence[Any]) -> None:
-        self._create_hypers()
-        self._create_slots(list(variables))
+        self.__dict__["_kc_creating"] = True
+        try:
+            self._create_all_weights(list(variables))
+        finally:
+            self.__dict__["_kc_creating"] = False
 
     # The hooks.
 
@@ -413,9 +426,11 @@ class OptimizerV2Dialect(Hooked):
             kwargs["global_step"], name = name, None
         aggregate = experimental_aggregate_gradients and not kwargs.pop("skip_gradients_aggregation", False)
         object.__setattr__(self, "_kc_aggregate", aggregate)
-        return super().apply_gradients(  # type: ignore[misc]
+        this: Any = self
+        done = super().apply_gradients(  # type: ignore[misc]
             grads_and_vars, name=name, experimental_aggregate_gradients=aggregate, **kwargs
         )
+        return this._native(done)  # wrappers group it with other operations
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
         pairs, prepared = self._apply_in_replica(pairs, aggregate)

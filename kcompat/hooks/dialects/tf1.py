@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from ...errors import HookError, HyperparameterError, StateError
-from ..hooked import Hooked, summed
+from ...adapters.tensorflow_base import _is_variable, _no_autograph, v1
+from ...errors import GradientError, HookError, HyperparameterError, StateError
+from .. import overrides
+from ..hooked import Hooked, _traced, summed
 
 # Where TensorFlow 1's optimizers have their learning rate.
 _RATES = ("_lr", "_learning_rate")
@@ -23,6 +25,8 @@ class TF1Dialect(Hooked):
         name: the optimizer's name.
         use_own_namescope_for_non_slot_vars: TensorFlow's own classes pass it on; names here are the host's.
     """
+
+    _kc_computing = ("compute_gradients",)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Notes the arguments: such classes have no configuration of their own."""
@@ -38,7 +42,7 @@ class TF1Dialect(Hooked):
         **kwargs: Any,
     ) -> None:
         if not name:
-            raise HyperparameterError("{}: expected a name.".format(type(self).__name__))
+            raise HyperparameterError("{}(name={!r}): expected a name.".format(type(self).__name__, name))
         self._set_up_hooks(name)
         self._use_locking = use_locking
 
@@ -92,6 +96,17 @@ class TF1Dialect(Hooked):
 
     def _create_state(self, variables: Sequence[Any]) -> None:
         self._create_slots(list(variables))
+        function = overrides.defined(type(self), "apply_gradients")
+        if function is None or "get_variable" not in overrides.names_of(function):
+            return
+
+        def trace() -> Any:
+            grads = [tf.zeros(variable.shape, variable.dtype.base_dtype) for variable in variables]
+            self._own_step(list(zip(grads, variables)), functools.partial(function, self), (), {})
+            return tf.constant(0)
+
+        # Never run: it makes what the class makes by get_variable().
+        _traced(trace, autograph=False).get_concrete_function()
 
     # The learning rate, which such a class keeps as it likes.
 
@@ -202,10 +217,136 @@ class TF1Dialect(Hooked):
 
     # The step.
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        function = overrides.defined(cls, "apply_gradients")
+        if function is not None:
+            this: Any = cls
+            this.apply_gradients = _in_step_of_host(function)
+
+    def compute_gradients(
+        self,
+        loss: Any,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        grad_loss: Any = None,
+    ) -> Any:
+        """Pairs (gradient, variable) of a loss: a callable, or a tensor of a graph. The rest is as it was."""
+        this: Any = self
+        return this._gradients(loss, var_list, None, grad_loss)
+
+    def minimize(
+        self,
+        loss: Any,
+        var_list: Any = None,
+        grad_loss: Any = None,
+        name: Optional[str] = None,
+        tape: Any = None,
+        global_step: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Computes the gradients of a loss and takes one step.
+
+        Args:
+            loss: a callable that computes it, a tensor with the `tape` that recorded it, or a tensor of a
+                TensorFlow 1 graph.
+            var_list: the variables. The first argument after the loss may be global_step, too.
+            grad_loss: the gradient of what is computed from the loss.
+            name: a name for the operations.
+            tape: the tape that recorded the loss.
+            global_step: a variable to add 1 to.
+            **kwargs: arguments of `compute_gradients`.
+
+        Raises:
+            HookError: the class overrides `compute_gradients`, which knows no tape.
+        """
+        this: Any = self
+        if _is_variable(var_list):
+            var_list, global_step = None, var_list
+        if tape is None:
+            pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss, **kwargs)
+        elif overrides.overrides(type(self), "compute_gradients"):
+            raise self._not_in_fit("compute_gradients")
+        else:
+            pairs = this._gradients(loss, var_list, tape, grad_loss)
+        return self.apply_gradients(pairs, global_step=global_step, name=name)
+
+    @_no_autograph
+    def apply_gradients(
+        self, grads_and_vars: Iterable[Any], global_step: Any = None, name: Any = None, **kwargs: Any
+    ) -> Any:
+        """One step: updates every variable from its gradient, by the class's hooks.
+
+        Args:
+            grads_and_vars: pairs (gradient, variable); a gradient is a tensor, IndexedSlices or None.
+            global_step: a variable to add 1 to, after the step.
+            name: a name for the operations.
+            **kwargs: arguments of the host's own.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+        """
+        if isinstance(global_step, str):  # as the first argument is called on Keras' APIs
+            global_step, name = name, global_step
+        if not self.__dict__.get("_kc_overridden"):
+            return super().apply_gradients(  # type: ignore[misc]
+                grads_and_vars, global_step=global_step, name=name, **kwargs
+            )
+        # The class's own apply_gradients() calls that of its base class.
+        this: Any = self
+        done = self._hooks([(grad, this._native(var)) for grad, var in grads_and_vars if grad is not None])
+        if global_step is None:
+            return done
+        with this._after([] if done is None else [done]):
+            return v1.assign_add(global_step, 1)
+
+    def _own_step(
+        self, pairs: Sequence[Tuple[Any, Any]], function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Calls the class's own apply_gradients(), with the variables that it makes kept."""
+        counts: Dict[str, int] = {}
+        self._check_order([variable for _, variable in pairs])
+
+        def kept(getter: Any, name: str, shape: Any = None, dtype: Any = None, **how: Any) -> Any:
+            name = name.replace("/", "_")  # which Keras 3 refuses
+            count = counts[name] = counts.get(name, -1) + 1
+            initializer = how.get("initializer")
+            if initializer is None:
+                initializer = v1.glorot_uniform_initializer()
+            initial = functools.partial(self._initial, initializer, shape, tf.as_dtype(dtype or tf.float32))
+            return self._shared_variable("{}_{}".format(name, count) if count else name, initial)
+
+        before = self.__dict__.get("_kc_overridden")
+        self.__dict__["_kc_overridden"] = True
+        try:
+            with v1.variable_scope(v1.get_variable_scope(), custom_getter=kept):
+                return function(list(pairs), *args, **kwargs)
+        finally:
+            self.__dict__["_kc_overridden"] = before
+
+    def _check_order(self, variables: Sequence[Any]) -> None:
+        """What the class makes is named after its variables; several of one name are known by their order."""
+        this: Any = self
+        names = [variable.name for variable in variables]
+        twice = {name for name in names if names.count(name) > 1}
+        order = [this._variable_key(each) for each in variables if each.name in twice]
+        if order != self.__dict__.setdefault("_kc_same_names", order):
+            raise GradientError(
+                "{}: several variables have the same name, after which its apply_gradients() names its "
+                "state. Give each step the gradients of all of them, in the same order, or give each a name "
+                "of its own.".format(type(self).__name__)
+            )
+
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
+        own = self.__dict__.get("_kc_own_step")
+        return [self._hooks(pairs) if own is None else self._own_step(pairs, *own)]
+
+    def _hooks(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
         self._prepare()
         updates = [self._apply_hook(grad, variable, None) for grad, variable in pairs]
-        return [self._finish([update for update in updates if update is not None], None)]
+        return self._finish([update for update in updates if update is not None], None)
 
     def _apply_in_replica(
         self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool
@@ -229,8 +370,9 @@ class TF1Dialect(Hooked):
             StateError: one of them is no JSON.
         """
         args, kwargs = self.__dict__["_kc_given"]
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
-        given = dict(bound.arguments)
+        # Not that of the class, which up to Python 3.10 is the one of __new__.
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        given = dict(list(bound.arguments.items())[1:])
         for parameter in bound.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
                 given.update(given.pop(parameter.name, {}))
@@ -239,7 +381,8 @@ class TF1Dialect(Hooked):
                 given[name] = value = value.item()
             if not isinstance(value, (int, float, str, bool, type(None))):
                 raise StateError(
-                    "{}.get_config(): the argument {} is {!r}, which has no configuration.".format(
+                    "{}.get_config(): the argument {} is {!r}, which has no configuration. Give a number or "
+                    "a string, or define get_config() and from_config().".format(
                         type(self).__name__, name, value
                     )
                 )
@@ -253,3 +396,21 @@ class TF1Dialect(Hooked):
         made = cls(**dict(config))
         this._continue_saved_model()
         return made
+
+
+def _in_step_of_host(function: Any) -> Any:
+    """An apply_gradients() that a class has itself, as what the host does in a step."""
+
+    @functools.wraps(function)
+    def apply_gradients(self: Any, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.__dict__.get("_kc_overridden"):  # by another one's
+            return function(self, grads_and_vars, *args, **kwargs)
+        hosts = ("skip_gradients_aggregation", "experimental_aggregate_gradients")
+        given = {name: kwargs.pop(name) for name in hosts if name in kwargs}
+        self.__dict__["_kc_own_step"] = functools.partial(function, self), args, kwargs
+        try:
+            return TF1Dialect.apply_gradients(self, grads_and_vars, **given)
+        finally:
+            del self.__dict__["_kc_own_step"]
+
+    return apply_gradients

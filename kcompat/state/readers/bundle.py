@@ -261,7 +261,8 @@ class Bundle:
         if one(found, 2, 0) != 0:
             raise StateError(
                 "{}.index was written on a machine of the other byte order; only little-endian ones are "
-                "read.".format(self.prefix)
+                "read. Take the state on such a machine, with kcompat.state.take(), and save "
+                "that.".format(self.prefix)
             )
         return entries, one(found, 1, 1)
 

@@ -117,7 +117,7 @@ def read_weights(h5: H5, asked: Asked, config: Optional[Dict[str, Any]] = None) 
     else:
         cls = known_class(asked.rule or (described[0] if described else _text(name)))
         if cls is None:
-            raise _unknown(h5, described, name)
+            raise _unknown(h5, None if asked.rule else described, asked.rule or name)
         own_config = described[1] if described and asked.rule is None else None
         if own_config is None and asked.hyper:
             own_config = dict(asked.hyper)
@@ -174,7 +174,11 @@ def _json(path: str, archive: zipfile.ZipFile, name: str) -> Dict[str, Any]:
         raise StateError("{} is a zip file without {}; expected a .keras file.".format(path, name))
     with _member(path, archive, name) as file:
         if archive.getinfo(name).file_size > _LARGEST_JSON:
-            raise StateError("{}: {} is too long.".format(path, name))
+            raise StateError(
+                "{}: its {} has {} bytes; expected at most {}, which is more than Keras writes.".format(
+                    path, name, archive.getinfo(name).file_size, _LARGEST_JSON
+                )
+            )
         return parsed(path, name, file.read(_LARGEST_JSON))
 
 

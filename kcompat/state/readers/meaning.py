@@ -200,7 +200,7 @@ def _rule_of(found: Found, cls: str, asked: Asked) -> Tuple[Optional[Type[Update
     slots = {slot for variable in found.variables for slot in variable.slots}
     rule = rule_called(cls, found.api, bool(slots & {"momentum", "_momentums"}), found.experimental)
     if rule is None:
-        raise StateError("{}: the catalogue has no rule for {}.".format(found.path, cls))
+        raise AssertionError("{} of {} has no rule".format(cls, found.api))  # a test goes through all
     return rule, rule_name(rule())
 
 
@@ -239,7 +239,8 @@ def _renamed(found: Found, variable: FoundVariable, names: Mapping[str, str]) ->
     slots = {names.get(slot, slot): array for slot, array in variable.slots.items()}
     if len(slots) != len(variable.slots):
         raise StateError(
-            "{}: {} has the slots {}, of which two mean the same.".format(
+            "{}: {} has the slots {}, of which two mean the same. Is it another optimizer? Give it: "
+            "kcompat.state.read(path, rule=...).".format(
                 found.path, variable.name, ", ".join(variable.slots)
             )
         )
@@ -307,7 +308,10 @@ def _with_learning_rate(
 def _mu_product(found: Found, rule: Optional[Type[UpdateRule]], config: Mapping[str, Any]) -> np.ndarray:
     """Nadam's product of momenta, which some files leave out: it follows from the step and beta_1."""
     if found.step is None:
-        raise StateError("{}: Nadam's product of momenta is not there, nor is the step.".format(found.path))
+        raise StateError(
+            "{}: Nadam's product of momenta is not there, nor is the step, which it would follow from. Save "
+            "a tf.train.Checkpoint, or take the state there with kcompat.state.take().".format(found.path)
+        )
     beta = config.get("beta_1", 0.9)
     slowness = config.get("schedule_decay", 0.004) if rule and rule.__name__ == "SlowNadam" else 1.0
     step = np.arange(1, found.step + 1, dtype="float64")

@@ -252,7 +252,8 @@ def _of_positions(
     host = known_class(asked.rule or cls)
     if host is None:
         raise StateError(
-            "{}: the optimizer is {}, and the catalogue has no rule for it.".format(
+            "{}: the optimizer is {}, and the catalogue has no rule for it. If it is one of the catalogue "
+            "by another name, give that: kcompat.state.read(path, rule='Adam').".format(
                 h5.path, asked.rule or cls
             )
         )

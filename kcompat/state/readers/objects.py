@@ -406,7 +406,8 @@ def _add_unlisted(
         attribute = {"momentum": "adam_momentums", "velocity": "adam_velocities"}.get(slot)
         if optimizer != "muon" or attribute is None or variable not in places:
             raise StateError(
-                "{}: the optimizer {!r} has the variable {!r}, and does not say what it is.".format(
+                "{}: the optimizer {!r} has the variable {!r}, and does not say what it is. Take the state "
+                "where it was made, with kcompat.state.take(), and save that.".format(
                     path, optimizer, name
                 )
             )

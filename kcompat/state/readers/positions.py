@@ -88,7 +88,9 @@ def split(
     if cls not in _PAIRS and not (cls == "Adafactor" and api in ("keras_2_11", "keras_3")):
         raise StateError(
             "{}: this kind of file keeps the slots of {} by position, which is not read. Save a "
-            "tf.train.Checkpoint instead.".format(path, cls)
+            "tf.train.Checkpoint instead, or take the state there with kcompat.state.take().".format(
+                path, cls
+            )
         )
     if api == "get_updates":
         return _of_get_updates(path, cls, config or {}, found)
@@ -231,7 +233,10 @@ def _of_get_updates(path: str, cls: str, config: Mapping[str, Any], found: Seque
     slots = slot_names.GET_UPDATES[cls]
     product = rest.pop(0) if cls == "Nadam" and len(rest) % 2 and rest[0].shape == () else None
     if len(rest) % len(slots):
-        raise StateError("{}: {} does not keep {} arrays.".format(path, cls, len(rest)))
+        raise StateError(
+            "{}: {} keeps {} arrays for each variable, and there are {}. Is it another optimizer? Give it: "
+            "kcompat.state.read(path, rule=...).".format(path, cls, len(slots), len(rest))
+        )
     count = len(rest) // len(slots)
     by_variable = [
         {slot: rest[position * count + i] for position, slot in enumerate(slots)} for i in range(count)
@@ -240,7 +245,12 @@ def _of_get_updates(path: str, cls: str, config: Mapping[str, Any], found: Seque
         if "vhat" in each and not config.get("amsgrad"):
             del each["vhat"]  # a placeholder
         if len({array.shape for array in each.values()}) > 1:
-            raise StateError("{}: the slots of {} have shapes that do not fit.".format(path, cls))
+            raise StateError(
+                "{}: the slots of {} for one variable have the shapes {}; expected the same of each. Is it "
+                "another optimizer? Give it: kcompat.state.read(path, rule=...).".format(
+                    path, cls, _in_words(list(each.values()))
+                )
+            )
     return Split(step, None, product, by_variable)
 
 

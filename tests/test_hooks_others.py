@@ -1,0 +1,288 @@
+"""What the classes of other people do beside their hooks: bases without hooks, names of ours, whole steps."""
+
+import _apis
+import numpy as np
+import pytest
+
+import kcompat
+from kcompat import hooks
+
+tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
+
+v1 = tf.compat.v1
+BACKEND = kcompat.detect().keras_backend
+APIS = [
+    api
+    for api in _apis.APIS
+    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
+]
+# Those on which a class of TensorFlow 1 is no native one.
+OTHERS = [api for api in APIS if api != "tf1"]
+
+pytestmark = [
+    pytest.mark.wide,
+    pytest.mark.skipif(not tf.executing_eagerly(), reason="in TensorFlow 1, eager mode is off"),
+]
+
+
+def trained(optimizer, steps=3, names=("v0", "v1")):
+    """Steps of the gradients [0.5, -1] and twice that: the first eager, the others traced."""
+    variables = [tf.Variable([1.0, 2.0], name=name) for name in names]
+
+    def step():
+        grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(variables))]
+        optimizer.apply_gradients(zip(grads, variables))
+
+    step()
+    traced = tf.function(step)
+    for _ in range(steps - 1):
+        traced()
+    return [variable.numpy() for variable in variables]
+
+
+class TestAbstract:
+    """A class without hooks, on which others with hooks of different generations are built."""
+
+    def classes(self):
+        with hooks.installed():
+            from keras import backend
+
+            class Scaled(tf.keras.optimizers.Optimizer):
+                def __init__(self, rate=0.1, **kwargs):
+                    super(Scaled, self).__init__(**kwargs)
+                    self.rate = rate
+
+                def scaled(self, value):
+                    return self.rate * value
+
+                def get_config(self):
+                    return dict(super(Scaled, self).get_config(), rate=self.rate)
+
+            class OfKeras2(Scaled):
+                def get_updates(self, loss, params):
+                    grads = self.get_gradients(loss, params)
+                    self.updates = [backend.update(p, p - self.scaled(g)) for p, g in zip(params, grads)]
+                    return self.updates
+
+            class OfOptimizerV2(Scaled):
+                def __init__(self, *args, **kwargs):
+                    kwargs["name"] = kwargs.get("name") or "OfOptimizerV2"
+                    super(OfOptimizerV2, self).__init__(*args, **kwargs)
+
+                def _create_slots(self, var_list):
+                    for var in var_list:
+                        self.add_slot(var, "m")
+
+                def _resource_apply_dense(self, grad, var, apply_state=None):
+                    m_t = self.get_slot(var, "m").assign_add(grad)
+                    return var.assign_sub(self.scaled(m_t))
+
+        return Scaled, OfKeras2, OfOptimizerV2
+
+    def test_each_has_the_base_class_for_its_hooks(self):
+        scaled, of_keras_2, of_optimizer_v2 = self.classes()
+        np.testing.assert_allclose(trained(of_keras_2())[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
+        np.testing.assert_allclose(trained(of_optimizer_v2())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+        optimizer = of_optimizer_v2(0.3)
+        assert isinstance(optimizer, scaled)
+        assert of_optimizer_v2.from_config(optimizer.get_config()).rate == 0.3
+
+    def test_it_can_not_be_used_by_itself(self):
+        scaled, _, _ = self.classes()
+        with pytest.raises(kcompat.HookError, match="Scaled has no hook"):
+            scaled()
+
+    def test_one_that_nothing_is_built_on_is_the_hosts(self):
+        with hooks.installed():
+
+            class Named(tf.keras.optimizers.SGD):
+                def get_config(self):
+                    return super().get_config()
+
+            assert issubclass(Named, tf.keras.optimizers.SGD)
+        assert issubclass(Named, tf.keras.optimizers.SGD)
+        np.testing.assert_allclose(trained(Named(0.1), 1)[0], [1 - 0.05, 2 + 0.1], rtol=1e-6)
+
+    def test_hooks_that_come_too_late(self):
+        with hooks.installed():
+
+            class Base(tf.keras.optimizers.Optimizer):
+                pass
+
+        if hasattr(hooks.base_class("optimizer_v2"), "_kc_dialect"):
+            with pytest.raises(kcompat.HookError, match="Import both in one"):
+
+                class Late(Base):
+                    def _resource_apply_dense(self, grad, var, apply_state=None):
+                        return var.assign_sub(grad)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_names_of_both(api):
+    """A class may have names for itself that kcompat or the host have, too."""
+    base = hooks.base_class("optimizer_v2", api)
+    if not hasattr(base, "_kc_dialect"):
+        pytest.skip("it is the host's own class")
+
+    class Clashing(base):
+        def __init__(self, name="Clashing", **kwargs):
+            self.rule = "mine"
+            super().__init__(name, **kwargs)
+            self.weight_decay, self._count = 0.1, 3
+
+        def _create_slots(self, var_list):
+            pass
+
+        def _apply(self, grad, var, factor):
+            return var.assign_sub(factor * grad)
+
+        def _read(self):
+            return self._count
+
+        def _resource_apply_dense(self, grad, var, apply_state=None):
+            assert (self.rule, self._read()) == ("mine", 3)
+            return self._apply(grad, var, self.weight_decay)
+
+        def get_config(self):
+            return super().get_config()
+
+    optimizer = Clashing()
+    np.testing.assert_allclose(trained(optimizer)[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
+    assert (optimizer.weight_decay, optimizer._read(), int(optimizer.iterations)) == (0.1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "dialect, hook",
+    [
+        ("optimizer_v2", "_distributed_apply"),
+        ("optimizer_v2", "finalize_variable_values"),
+        ("keras", "_update_step"),
+        ("keras", "finalize_variable_values"),
+    ],
+)
+def test_a_hook_that_nothing_calls(dialect, hook):
+    base = hooks.base_class(dialect, "tf1")
+    with pytest.raises(kcompat.HookError, match=r"Ignored overrides {}\(\)".format(hook)):
+        type("Ignored", (base,), {hook: lambda self, *args: None})
+
+
+class Whole(v1.train.Optimizer):
+    """A whole step in apply_gradients(), with variables of get_variable(): as BERT's optimizer is written."""
+
+    def __init__(self, learning_rate, name="Whole"):
+        super(Whole, self).__init__(False, name)
+        self.learning_rate = learning_rate
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        writes = []
+        for grad, param in grads_and_vars:
+            m = v1.get_variable(
+                name=param.name.split(":")[0] + "/m",
+                shape=param.shape.as_list(),
+                dtype=tf.float32,
+                trainable=False,
+                initializer=v1.zeros_initializer(),
+            )
+            new = 0.5 * m + grad
+            writes += [param.assign(param - self.learning_rate * new), m.assign(new)]
+        return tf.group(*writes, name=name)
+
+
+class Doubled(v1.train.GradientDescentOptimizer):
+    """Changes what its base class is given, in both methods that may."""
+
+    def compute_gradients(self, *args, **kwargs):
+        return [(2 * g, v) for g, v in super(Doubled, self).compute_gradients(*args, **kwargs)]
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        twice = [(2 * g, v) for g, v in grads_and_vars]
+        return super(Doubled, self).apply_gradients(twice, global_step, name)
+
+
+class TestWholeSteps:
+    @pytest.mark.parametrize("api", OTHERS)
+    @pytest.mark.parametrize("names", [("v0", "v1"), ("same", "same")])
+    def test_variables_that_a_step_makes(self, api, names):
+        optimizer = hooks.adopt(Whole, api)(0.1)
+        expected = [np.array([1.0, 2.0]) for _ in names]
+        for i, value in enumerate(expected):
+            m = np.zeros(2)
+            for _ in range(3):
+                m = 0.5 * m + np.array([0.5, -1.0]) * (i + 1)
+                value -= 0.1 * m
+        np.testing.assert_allclose(trained(optimizer, names=names), expected, rtol=1e-6)
+        assert int(optimizer.iterations) == 3
+        assert len(optimizer.get_weights()) == 1 + 2
+
+    @pytest.mark.parametrize("api", OTHERS)
+    def test_variables_of_one_name_in_another_order(self, api):
+        optimizer = hooks.adopt(Whole, api)(0.1)
+        variables = [tf.Variable([1.0, 2.0], name="same") for _ in range(2)]
+        pairs = [(tf.ones(2), variable) for variable in variables]
+        optimizer.apply_gradients(pairs)
+        with pytest.raises(kcompat.GradientError, match="have the same name"):
+            optimizer.apply_gradients(pairs[1:])
+
+    @pytest.mark.parametrize("api", OTHERS)
+    def test_it_calls_the_step_of_its_base_class(self, api):
+        optimizer = hooks.adopt(Doubled, api)(0.1)
+        counter, variable = tf.Variable(0, dtype=tf.int64), tf.Variable([1.0, 2.0])
+        optimizer.apply_gradients([(tf.ones(2), variable)], global_step=counter)
+        np.testing.assert_allclose(variable.numpy(), [0.8, 1.8], rtol=1e-6)
+        assert (int(counter), int(optimizer.iterations)) == (1, 1)
+        optimizer.minimize(lambda: tf.reduce_sum(variable), var_list=[variable])
+        np.testing.assert_allclose(variable.numpy(), [0.4, 1.4], rtol=1e-5)
+
+    @pytest.mark.parametrize("api", OTHERS)
+    def test_its_configuration_is_what_its_constructor_was_given(self, api):
+        made = hooks.adopt(Whole, api)
+        assert made.from_config(made(0.25, name="Other").get_config()).learning_rate == 0.25
+
+    @pytest.mark.skipif("keras_3" not in OTHERS, reason="fit of other Keras calls minimize()")
+    def test_fit_of_keras_3_computes_gradients_itself(self):
+        optimizer = hooks.adopt(Doubled, "keras_3")(0.1)
+        with pytest.raises(kcompat.HookError, match=r"compute_gradients\(\)"):
+            optimizer.scale_loss(tf.constant(1.0))
+
+    def test_apply_of_keras_3(self):
+        class Twice(hooks.base_class("keras", "tf1")):
+            def __init__(self):
+                super().__init__(learning_rate=0.1, name="Twice")
+
+            def apply(self, grads, trainable_variables=None):
+                return super().apply([2 * grad for grad in grads], trainable_variables)
+
+            def update_step(self, gradient, variable, learning_rate):
+                self.assign_sub(variable, learning_rate * gradient)
+
+        np.testing.assert_allclose(trained(Twice())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_counter_in_place_of_the_hosts(api):
+    """What a class has as `iterations` is counted on, as OptimizerV2 does."""
+    base = hooks.base_class("optimizer_v2", api)
+    if not hasattr(base, "_kc_dialect"):
+        pytest.skip("it is the host's own class")
+
+    class Counting(base):
+        def __init__(self):
+            super().__init__("Counting")
+            self.done = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+        @property
+        def iterations(self):
+            return self.done
+
+        def _create_slots(self, var_list):
+            pass
+
+        def _resource_apply_dense(self, grad, var, apply_state=None):
+            return var.assign_sub(grad * tf.cast(self.iterations, grad.dtype))
+
+        def get_config(self):
+            return super().get_config()
+
+    optimizer = Counting()
+    np.testing.assert_allclose(trained(optimizer)[0], [1 - 1.5, 2 + 3.0], rtol=1e-6)
+    assert int(optimizer.done) == 3
