@@ -41,7 +41,7 @@ class Kernel:
         name: what TensorFlow calls it, without "ResourceApply".
         slots: the operation's argument -> the rule's slot.
         scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
-            or float64 tensors.
+            or float64 tensors. One of the gradient's name is what that is multiplied by first.
         attributes: further arguments.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
     """
@@ -150,6 +150,12 @@ def _momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return {"lr": weak_value(hyper.learning_rate), "momentum": weak_value(hyper.momentum)}
 
 
+def _velocity(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    # The velocity of the operation called Momentum is without the learning rate. With gradients that are
+    # multiplied by it, and a rate of -1, it is the rule's.
+    return {"grad": -weak_value(hyper.learning_rate), "lr": -1.0, "momentum": weak_value(hyper.momentum)}
+
+
 def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
     # are those of the same rounded betas, so that the error is in the second moment only, not in the
@@ -177,15 +183,16 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
-def _for_sgd(rule: Any) -> Optional[Kernel]:
+def _for_sgd(rule: Any, reference: bool) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
-    # The operation called Momentum keeps the learning rate out of the velocity.
     nesterov = {"use_nesterov": bool(rule.nesterov)}
+    if reference:  # there is no ApplyKerasMomentum
+        return Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
     return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
 
 
-def _for_rmsprop(rule: Any) -> Optional[Kernel]:
+def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
     # The kernel for a centered one does not keep the variance from falling below 0 by rounding, and both
     # keep a velocity.
     if rule.centered or not rule.has_velocity:
@@ -193,7 +200,7 @@ def _for_rmsprop(rule: Any) -> Optional[Kernel]:
     return Kernel("RMSProp", {"ms": "rms", "mom": "momentum"}, _rmsprop)
 
 
-def _for_adam(rule: Any) -> Optional[Kernel]:
+def _for_adam(rule: Any, reference: bool) -> Optional[Kernel]:
     if rule.amsgrad:
         # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
         return None
@@ -201,23 +208,23 @@ def _for_adam(rule: Any) -> Optional[Kernel]:
 
 
 _MADE: Dict[Any, Kernel] = {}
-_KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
+_KERNELS: Dict[str, Callable[[Any, bool], Optional[Kernel]]] = {
     "SGD": _for_sgd,
     "Adam": _for_adam,
     "AdamW": _for_adam,
-    "Adadelta": lambda rule: Kernel(
+    "Adadelta": lambda rule, reference: Kernel(
         "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
     ),
     "RMSprop": _for_rmsprop,
 }
 
 
-def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, or None."""
+def kernel_of(rule: UpdateRule, native: Any) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, on variables such as this one of TensorFlow; or None."""
     name = catalogue_name(rule)
     if name not in _KERNELS:
         return None
-    kernel = _KERNELS[name](rule)
+    kernel = _KERNELS[name](rule, not hasattr(native, "handle"))
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.

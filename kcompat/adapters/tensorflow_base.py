@@ -42,6 +42,7 @@ from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
 from .kernels import Chain, inside
 from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part, write_part
+from .naming_tensorflow import renamed_when_made
 from .plan import Way, no_kernel, the_rule
 from .repeat_tensorflow import Repeat, is_plain, kernels_again
 from .step import Gradient, StepAdapter
@@ -118,7 +119,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
     _build = _no_autograph(StepAdapter._build)
 
     def _build_new(self, new: Mapping[Any, VariableState]) -> None:
-        super()._build_new(new)
+        try:
+            with renamed_when_made():
+                super()._build_new(new)
+        finally:
+            self._kc.initial.clear()
         for key, known in new.items():
             self._kc.keys[id(known.variable)] = known.variable, key
 
@@ -208,7 +213,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
         found: Mapping[str, Any] = {}
         if tf.executing_eagerly():
-            found = slots()
+            found = slots() if reads else self._once(("slots", rule, xp, shape), slots)
             shapes = {name: tuple(value.shape) for name, value in found.items()}
         else:
             shapes = self._slot_shapes(known)
@@ -232,6 +237,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What variables of one shape share while they are built; values are copied when they are written."""
+        if key not in self._kc.initial:
+            self._kc.initial[key] = make()
+        return self._kc.initial[key]
 
     def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
         """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
@@ -796,13 +807,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
         rule = inside(known.rule)
-        kernel = kernel_of(rule)
+        native = self._native(known.variable)
+        kernel = kernel_of(rule, native)
         if kernel is None:
             return no_kernel(type(rule).__name__)
         strategy = self._strategy_of(known)
         if strategy is not None:
             return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
-        native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
         if getattr(known.variable, "constraint", None) is not None:
@@ -953,10 +964,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
             del param
         slots = {name: self._native(slot) for name, slot in known.slots.items()}
         operation, arguments = kernel.call(self._native(variable), slots)
-        arguments[kernel.gradient] = xp.unwrap(grad)
+        gradient = xp.unwrap(grad)
+        arguments.update(scalars)
         # Nothing needs a barrier where nothing was written.
         with self._after(writes) if ordered and writes else _NOTHING:
-            writes.append(operation(**arguments, **scalars))
+            factor = scalars.get(kernel.gradient)
+            arguments[kernel.gradient] = gradient if factor is None else gradient * factor
+            writes.append(operation(**arguments))
         return writes
 
     def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Tuple[Dict[str, Any], Any]:
