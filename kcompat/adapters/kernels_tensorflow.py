@@ -7,6 +7,7 @@ compile any tf.function, has each of them. A rule without a kernel is never wron
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
@@ -205,6 +206,24 @@ def _for_adam(rule: Any, reference: bool) -> Optional[Kernel]:
         # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
         return None
     return Kernel("Adam", {"m": "m", "v": "v"}, _adam, decays="weight_decay" in type(rule).hypers)
+
+
+@functools.lru_cache(maxsize=None)
+def ftrl_is_of_two_minds() -> bool:
+    """Whether the host's kernel for dense gradients keeps Ftrl's linear slot times the learning rate.
+
+    TensorFlow 2.3 to 2.5 do, with l2_shrinkage only, and their kernel for sparse gradients does not.
+    """
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        parts = [v1.Variable([value], use_resource=True) for value in (1.0, 1.0, 0.0)]
+        handles = dict(zip(("var", "accum", "linear"), [part.handle for part in parts]))
+        rates = {"lr": 0.25, "l1": 0.0, "l2": 0.0, "lr_power": -0.5, "l2_shrinkage": 0.0}
+        step = _operation("ResourceApplyFtrlV2")(grad=[1.0], **handles, **rates)
+        session.run(v1.variables_initializer(parts))
+        session.run(step)
+        linear: float = session.run(parts[2])[0]
+    return abs(linear + 0.6568542) > 0.01  # 1 - (sqrt(2) - 1) / 0.25
 
 
 _MADE: Dict[Any, Kernel] = {}

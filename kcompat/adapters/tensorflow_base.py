@@ -25,7 +25,7 @@ from ..elementwise import is_elementwise
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
 from ..namespaces.tensorflow import keeping_nan
-from ..rule import hyper_values
+from ..rule import UpdateRule, hyper_values
 from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
@@ -41,7 +41,14 @@ from .compiled_tensorflow import (
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
 from .kernels import Chain, inside
-from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part, write_part
+from .kernels_tensorflow import (
+    Kernel,
+    assign_part,
+    ftrl_is_of_two_minds,
+    kernel_of,
+    read_part,
+    write_part,
+)
 from .naming_tensorflow import renamed_when_made
 from .plan import Way, no_kernel, the_rule
 from .repeat_tensorflow import Repeat, is_plain, kernels_again
@@ -1101,6 +1108,16 @@ class TensorFlowAdapter(DistributedStepAdapter):
                     type(self).__name__
                 )
             ) from error
+
+    @staticmethod
+    def _why_not_moved(rule: UpdateRule) -> str:
+        if getattr(rule, "l2_shrinkage_regularization_strength", 0) == 0 or not ftrl_is_of_two_minds():
+            return ""
+        return (
+            "with l2_shrinkage_regularization_strength, the Ftrl of this TensorFlow (2.3 to 2.5) keeps its "
+            "slot `linear` times the learning rate where gradients are dense, and not where they are sparse, "
+            "so that its values can't be told apart"
+        )
 
     def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
         in_graph = [native for native in map(self._native, own) if _in_v1_graph(native)]

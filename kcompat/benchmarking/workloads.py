@@ -118,7 +118,7 @@ def make(job: Job, ours: bool) -> Made:
 
 
 def forget_compiled(job: Job) -> bool:
-    """Drops what JAX has compiled: in a first call, the one that comes second would find it. False elsewhere."""
+    """Drops what JAX has compiled, which a first call of the other would find. False elsewhere."""
     if job.backend != "jax":
         return False
     importlib.import_module("jax").clear_caches()
