@@ -163,6 +163,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _take_rows(self, array: Any, rows: Any) -> Any:
         return tf.gather(array, rows)
 
+    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
+        whole = rows is None or self._shape(target)[:1] != self._shape(variable)[:1]
+        if whole or self._has_strategy():
+            return super()._rows(target, rows, variable)
+        # Once rows of a resource variable have been written, TensorFlow copies all of it where it is read.
+        return self._take_rows(self._native(target), rows)
+
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         return tf.cast(value, self._native(variable).dtype.base_dtype)
 
