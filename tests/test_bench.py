@@ -4,11 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from _apis import APIS
 
 from kcompat import cli
-from kcompat.benchmarking import job, report
+from kcompat.benchmarking import job, report, workloads
 from kcompat.benchmarking.cells import OPTIMIZERS, TARGETS, TF1, Job, jobs_of, shapes_of, target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,23 @@ def test_what_there_is_to_measure():
     assert {each.optimizer for each in session} == set(TF1)
     assert {each.against for each in jobs_of("keras_3", "jax", True, True, ["optax"])} == {"native", "optax"}
     assert shapes_of("variables 30") == [(100,)] * 30 and shapes_of("elements 10000") == [(10000,)]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_bound_is_adams_arithmetic(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(workloads, "_compiled", lambda: None)
+    bound = workloads.MemoryBound(any_job(size="tiny"))
+    if compiled and bound.by != "C":
+        pytest.skip("there is no C compiler here")
+    for _ in range(3):
+        bound()
+    p, g, m, v = 0.5, 0.1, 0.0, 0.0
+    for _ in range(3):
+        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+        p -= 0.001 * m / (v**0.5 + 1e-7)
+    for array, expected in zip(bound.arrays, (p, g, m, v)):
+        np.testing.assert_allclose(array, np.full(len(array), expected), rtol=1e-5)
 
 
 def test_rounds_take_turns_and_are_compared_one_by_one():

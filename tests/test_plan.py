@@ -498,7 +498,7 @@ def run_by(operation):
 
 @first
 def test_of_a_table_only_the_rows_are_read(api, mode):
-    """Where rows of a resource variable have been written once, TensorFlow copies all of it when it is read."""
+    """Once rows of a resource variable have been written, TensorFlow copies all of it when it is read."""
     import tensorflow as tf
 
     with tf.Graph().as_default() if "graph" in mode else contextlib.ExitStack():
