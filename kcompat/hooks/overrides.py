@@ -8,11 +8,12 @@ another to kcompat and the host: each gets its own.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
 from types import FrameType
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from ..errors import HookError
 from ..rule import BASE_ARGUMENTS
@@ -180,6 +181,27 @@ def names_of(function: Any) -> FrozenSet[str]:
     """The names that a function's code uses."""
     return frozenset(
         name for each in functions_of(function) for code in codes_of(each.__code__) for name in code.co_names
+    )
+
+
+def stores(cls: type, attributes: Sequence[str]) -> bool:
+    """Whether a method of a class of other people sets an attribute of these names, of any object.
+
+    Methods of these names, the setters of properties, are not counted.
+    """
+    return any(
+        name not in attributes and _stores(value, attributes)
+        for each in _written(cls)
+        for name, value in vars(each).items()
+    )
+
+
+def _stores(value: Any, attributes: Sequence[str]) -> bool:
+    return any(
+        instruction.opname == "STORE_ATTR" and instruction.argval in attributes
+        for function in functions_of(value)
+        for code in codes_of(function.__code__)
+        for instruction in dis.get_instructions(code)
     )
 
 
