@@ -156,6 +156,7 @@ def test_names_of_both(api):
     [
         ("optimizer_v2", "_distributed_apply"),
         ("optimizer_v2", "finalize_variable_values"),
+        ("optimizer_v2", "get_gradients"),
         ("keras", "_update_step"),
         ("keras", "finalize_variable_values"),
     ],
@@ -164,6 +165,12 @@ def test_a_hook_that_nothing_calls(dialect, hook):
     base = hooks.base_class(dialect, "tf1")
     with pytest.raises(kcompat.HookError, match=r"Ignored overrides {}\(\)".format(hook)):
         type("Ignored", (base,), {hook: lambda self, *args: None})
+
+
+def test_get_gradients_beside_a_hook_that_is_called():
+    """A wrapper for graphs and for eager mode has both."""
+    methods = {name: lambda self, *args: None for name in ("get_gradients", "_compute_gradients")}
+    assert type("Both", (hooks.base_class("optimizer_v2", "tf1"),), methods)
 
 
 class Whole(v1.train.Optimizer):

@@ -96,6 +96,14 @@ _CALLED_BY_HOSTS = {
     "stateless_apply": "in fit(), on JAX",
 }
 
+# OptimizerV2's get_gradients() is called in fit() in a graph alone. A class that has one of these, too, says
+# there what it does in the other steps.
+_IN_GRAPHS = "get_gradients"
+_IN_STEPS = frozenset(
+    """_compute_gradients _aggregate_gradients _transform_unaggregated_gradients _transform_gradients
+    apply_gradients minimize""".split()
+)
+
 # What an adapter has as attributes, and a class may have for itself.
 _ATTRIBUTES = frozenset(BASE_ARGUMENTS) | {"rule"}
 _DIALECT_ATTRIBUTES = {
@@ -155,8 +163,10 @@ def check_overrides(cls: Any, dialect: str, host: type) -> None:
     for each in _written(cls):
         for name in vars(each):
             when = never.get(name)
-            if when is None and name in _CALLED_BY_HOSTS and not hasattr(host, name):
-                when = _CALLED_BY_HOSTS[name]
+            if when is None and not hasattr(host, name):
+                when = _CALLED_BY_HOSTS.get(name)
+                if name == _IN_GRAPHS and dialect == "optimizer_v2" and not _IN_STEPS & set(vars(each)):
+                    when = "in fit() in a graph of TensorFlow 1"
             if when is not None:
                 raise HookError(
                     "{}.{} overrides {}(), which the base class that it was written on calls {}, and nothing "

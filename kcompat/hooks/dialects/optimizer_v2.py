@@ -456,6 +456,15 @@ class OptimizerV2Dialect(Hooked):
             kwargs["apply_state"] = prepared
         return self._resource_apply_dense(grad, variable, **kwargs)
 
+    def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
+        """The gradients of a loss of a TensorFlow 1 graph.
+
+        Raises:
+            ValueError: a variable has none.
+        """
+        this: Any = self
+        return list(this._graph_gradients(loss, params))
+
     def _compute_gradients(self, loss: Any, var_list: Any, grad_loss: Any = None, tape: Any = None) -> Any:
         """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
         this: Any = self
