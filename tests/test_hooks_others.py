@@ -19,25 +19,39 @@ APIS = [
 # Those on which a class of TensorFlow 1 is no native one.
 OTHERS = [api for api in APIS if api != "tf1"]
 
-pytestmark = [
-    pytest.mark.wide,
-    pytest.mark.skipif(not tf.executing_eagerly(), reason="in TensorFlow 1, eager mode is off"),
-]
+pytestmark = pytest.mark.wide
+
+eager = pytest.mark.skipif(not tf.executing_eagerly(), reason="what happens at once, which a graph does not")
 
 
-def trained(optimizer, steps=3, names=("v0", "v1")):
-    """Steps of the gradients [0.5, -1] and twice that: the first eager, the others traced."""
-    variables = [tf.Variable([1.0, 2.0], name=name) for name in names]
+def trained(make, steps=3, names=("v0", "v1"), read=None):
+    """Steps of the gradients [0.5, -1] and twice that. Returns the variables' values.
 
-    def step():
-        grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(variables))]
-        optimizer.apply_gradients(zip(grads, variables))
+    The first is eager and the others are traced; in TensorFlow 1 all are a session's. Of variables of the
+    optimizer that `read` gives, the values come first.
+    """
+    grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(names))] if tf.executing_eagerly() else []
+    if grads:
+        optimizer, variables = make(), [tf.Variable([1.0, 2.0], name=name) for name in names]
 
-    step()
-    traced = tf.function(step)
-    for _ in range(steps - 1):
-        traced()
-    return [variable.numpy() for variable in variables]
+        def step():
+            optimizer.apply_gradients(zip(grads, variables))
+
+        step()
+        traced = tf.function(step)
+        for _ in range(steps - 1):
+            traced()
+        return [each.numpy() for each in [*(read(optimizer) if read else ()), *variables]]
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.keras.backend.set_session(session)
+        grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(names))]
+        optimizer = make()
+        variables = [v1.Variable([1.0, 2.0], name=name, use_resource=True) for name in names]
+        done = optimizer.apply_gradients(zip(grads, variables))
+        session.run(v1.global_variables_initializer())
+        for _ in range(steps):
+            session.run(done)
+        return session.run([*(read(optimizer) if read else ()), *variables])
 
 
 class TestAbstract:
@@ -81,8 +95,8 @@ class TestAbstract:
 
     def test_each_has_the_base_class_for_its_hooks(self):
         scaled, of_keras_2, of_optimizer_v2 = self.classes()
-        np.testing.assert_allclose(trained(of_keras_2())[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
-        np.testing.assert_allclose(trained(of_optimizer_v2())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+        np.testing.assert_allclose(trained(of_keras_2)[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
+        np.testing.assert_allclose(trained(of_optimizer_v2)[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
         optimizer = of_optimizer_v2(0.3)
         assert isinstance(optimizer, scaled)
         assert of_optimizer_v2.from_config(optimizer.get_config()).rate == 0.3
@@ -101,7 +115,7 @@ class TestAbstract:
 
             assert issubclass(Named, tf.keras.optimizers.SGD)
         assert issubclass(Named, tf.keras.optimizers.SGD)
-        np.testing.assert_allclose(trained(Named(0.1), 1)[0], [1 - 0.05, 2 + 0.1], rtol=1e-6)
+        np.testing.assert_allclose(trained(lambda: Named(0.1), 1)[0], [1 - 0.05, 2 + 0.1], rtol=1e-6)
 
     def test_hooks_that_come_too_late(self):
         with hooks.installed():
@@ -146,9 +160,13 @@ def test_names_of_both(api):
         def get_config(self):
             return super().get_config()
 
-    optimizer = Clashing()
-    np.testing.assert_allclose(trained(optimizer)[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
-    assert (optimizer.weight_decay, optimizer._read(), int(optimizer.iterations)) == (0.1, 3, 3)
+    def read(optimizer):
+        assert (optimizer.weight_decay, optimizer._read()) == (0.1, 3)
+        return [optimizer.iterations]
+
+    done, value, _ = trained(Clashing, read=read)
+    np.testing.assert_allclose(value, [1 - 0.15, 2 + 0.3], rtol=1e-6)
+    assert done == 3
 
 
 @pytest.mark.parametrize(
@@ -210,17 +228,18 @@ class TestWholeSteps:
     @pytest.mark.parametrize("api", OTHERS)
     @pytest.mark.parametrize("names", [("v0", "v1"), ("same", "same")])
     def test_variables_that_a_step_makes(self, api, names):
-        optimizer = hooks.adopt(Whole, api)(0.1)
+        made = hooks.adopt(Whole, api)
         expected = [np.array([1.0, 2.0]) for _ in names]
         for i, value in enumerate(expected):
             m = np.zeros(2)
             for _ in range(3):
                 m = 0.5 * m + np.array([0.5, -1.0]) * (i + 1)
                 value -= 0.1 * m
-        np.testing.assert_allclose(trained(optimizer, names=names), expected, rtol=1e-6)
-        assert int(optimizer.iterations) == 3
-        assert len(optimizer.get_weights()) == 1 + 2
+        done, *values = trained(lambda: made(0.1), names=names, read=lambda optimizer: optimizer.weights[:1])
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+        assert done == 3
 
+    @eager
     @pytest.mark.parametrize("api", OTHERS)
     def test_variables_of_one_name_in_another_order(self, api):
         optimizer = hooks.adopt(Whole, api)(0.1)
@@ -230,6 +249,7 @@ class TestWholeSteps:
         with pytest.raises(kcompat.GradientError, match="have the same name"):
             optimizer.apply_gradients(pairs[1:])
 
+    @eager
     @pytest.mark.parametrize("api", OTHERS)
     def test_it_calls_the_step_of_its_base_class(self, api):
         optimizer = hooks.adopt(Doubled, api)(0.1)
@@ -257,12 +277,27 @@ class TestWholeSteps:
                 super().__init__(learning_rate=0.1, name="Twice")
 
             def apply(self, grads, trainable_variables=None):
-                return super().apply([2 * grad for grad in grads], trainable_variables)
+                super().apply([2 * grad for grad in grads], trainable_variables)
 
             def update_step(self, gradient, variable, learning_rate):
                 self.assign_sub(variable, learning_rate * gradient)
 
-        np.testing.assert_allclose(trained(Twice())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+        np.testing.assert_allclose(trained(Twice)[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_apply_that_a_session_can_not_run(api):
+    class Alone(hooks.base_class("keras", api)):
+        def apply(self, grads, trainable_variables=None):
+            pass
+
+        def update_step(self, gradient, variable, learning_rate):
+            pass
+
+    with tf.Graph().as_default():
+        variable = v1.Variable([1.0, 2.0], use_resource=True)
+        with pytest.raises(kcompat.HookError, match=r"Alone.apply\(\) does not call"):
+            Alone(0.1).apply_gradients([(tf.ones(2), variable)])
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -275,7 +310,7 @@ def test_a_counter_in_place_of_the_hosts(api):
     class Counting(base):
         def __init__(self):
             super().__init__("Counting")
-            self.done = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self.done = v1.Variable(0, dtype=tf.int64, trainable=False, use_resource=True)
 
         @property
         def iterations(self):
@@ -290,6 +325,6 @@ def test_a_counter_in_place_of_the_hosts(api):
         def get_config(self):
             return super().get_config()
 
-    optimizer = Counting()
-    np.testing.assert_allclose(trained(optimizer)[0], [1 - 1.5, 2 + 3.0], rtol=1e-6)
-    assert int(optimizer.done) == 3
+    done, value, _ = trained(Counting, read=lambda optimizer: [optimizer.done])
+    np.testing.assert_allclose(value, [1 - 1.5, 2 + 3.0], rtol=1e-6)
+    assert done == 3
