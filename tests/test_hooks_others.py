@@ -286,21 +286,6 @@ class TestWholeSteps:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_apply_that_a_session_can_not_run(api):
-    class Alone(hooks.base_class("keras", api)):
-        def apply(self, grads, trainable_variables=None):
-            pass
-
-        def update_step(self, gradient, variable, learning_rate):
-            pass
-
-    with tf.Graph().as_default():
-        variable = v1.Variable([1.0, 2.0], use_resource=True)
-        with pytest.raises(kcompat.HookError, match=r"Alone.apply\(\) does not call"):
-            Alone(0.1).apply_gradients([(tf.ones(2), variable)])
-
-
-@pytest.mark.parametrize("api", APIS)
 def test_a_counter_in_place_of_the_hosts(api):
     """What a class has as `iterations` is counted on, as OptimizerV2 does."""
     base = hooks.base_class("optimizer_v2", api)
@@ -328,3 +313,158 @@ def test_a_counter_in_place_of_the_hosts(api):
     done, value, _ = trained(Counting, read=lambda optimizer: [optimizer.done])
     np.testing.assert_allclose(value, [1 - 1.5, 2 + 3.0], rtol=1e-6)
     assert done == 3
+
+
+def as_packages_are_written():
+    """Classes that do what packages do: name -> (what makes an optimizer, the sum of its steps' factors)."""
+    with hooks.installed():
+        import keras
+        from tensorflow.keras import backend as K
+
+        class Plain(tf.keras.optimizers.Optimizer):
+            def __init__(self, learning_rate=0.1, name="Plain", **kwargs):
+                super().__init__(name, **kwargs)
+                self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
+
+            def _create_slots(self, var_list):
+                pass
+
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                return var.assign_sub(self._decayed_lr(var.dtype.base_dtype) * grad)
+
+            def get_config(self):
+                rate = self._serialize_hyperparameter("learning_rate")
+                return dict(super().get_config(), learning_rate=rate)
+
+        class Multiplied(Plain):
+            multipliers = {"v0": 0.5, "other": 2.0}
+
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                factors = [value for key, value in self.multipliers.items() if key in var.name]
+                return super()._resource_apply_dense(grad * factors[0] if factors else grad, var, apply_state)
+
+        class OnSGD(tf.keras.optimizers.SGD):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                return super()._resource_apply_dense(grad, var, apply_state)
+
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                doubled = [(2 * grad, var) for grad, var in grads_and_vars]
+                return super().apply_gradients(doubled, name=name, **kwargs)
+
+        class OfBackend(Plain):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                step = K.cast(self.iterations + 1, K.floatx())
+                rate = self._hyper["learning_rate"] * K.sqrt(K.square(step))
+                return v1.assign_sub(var, rate * grad, use_locking=self._use_locking)
+
+        class ReadsSchedule(Plain):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                rate = self._get_hyper("learning_rate")
+                assert isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule)
+                return var.assign_sub(rate(tf.cast(self.iterations, tf.float32)) * grad)
+
+        class Whole(Plain):
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                pairs = list(grads_and_vars)
+                with tf.init_scope():
+                    self._create_all_weights([var for _, var in pairs])
+                state = self._prepare([var for _, var in pairs])
+                done = [self._resource_apply_dense(grad, var, apply_state=state) for grad, var in pairs]
+                with tf.control_dependencies([each for each in done if each is not None]):
+                    return self.iterations.assign_add(1)
+
+        class Listed(Plain):
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                done = super().apply_gradients(grads_and_vars, name, **kwargs)
+                assert len(self.variables()) >= 1
+                return done
+
+        class OfKeras3(keras.optimizers.Optimizer):
+            def __init__(self, learning_rate=0.1, name="OfKeras3", **kwargs):
+                super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+
+            def update_step(self, gradient, variable, learning_rate):
+                self.assign_sub(variable, keras.ops.multiply(gradient, learning_rate))
+
+        class AroundKeras3(keras.optimizers.Optimizer):
+            def __init__(self, inner, name="AroundKeras3", **kwargs):
+                super().__init__(learning_rate=0.0, name=name, **kwargs)
+                self.inner = inner
+
+            def build(self, variables):
+                if not self.built:
+                    self.inner.build(variables)
+                    super().build(variables)
+
+            def apply(self, grads, trainable_variables=None):
+                if not self.built:
+                    self.build(trainable_variables)
+                self.inner.apply([keras.ops.multiply(grad, 2.0) for grad in grads], trainable_variables)
+
+            def update_step(self, gradient, variable, learning_rate):
+                pass
+
+        class Decoupled(tf.train.Optimizer):
+            def __init__(self, rate=0.1, name="Decoupled"):
+                super().__init__(False, name)
+                self._learning_rate, self._decayed = rate, None
+
+            def _prepare(self):
+                self._rate = tf.convert_to_tensor(self._call_if_callable(self._learning_rate))
+
+            def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
+                self._decayed = decay_var_list
+                return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+            def _apply_dense(self, grad, var):
+                return tf.group(v1.assign_sub(var, tf.cast(self._rate, var.dtype.base_dtype) * grad))
+
+            _resource_apply_dense = _apply_dense
+
+    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([0, 1], [0.1, 0.2, 0.3])
+    return {
+        "multipliers": (Multiplied, 0.15),
+        "a subclass of SGD": (lambda: OnSGD(0.1), 0.6),
+        "backend": (OfBackend, 0.6),
+        "schedule": (lambda: ReadsSchedule(schedule), 0.6),
+        "a step of its own": (Whole, 0.3),
+        "variables()": (Listed, 0.3),
+        "keras 3": (OfKeras3, 0.3),
+        "around keras 3": (lambda: AroundKeras3(OfKeras3()), 0.6),
+        "tensorflow 1": (Decoupled, 0.3),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "multipliers",
+        "a subclass of SGD",
+        "backend",
+        "schedule",
+        "a step of its own",
+        "variables()",
+        "keras 3",
+        "around keras 3",
+        "tensorflow 1",
+    ],
+)
+def test_as_packages_are_written(case):
+    make, factor = as_packages_are_written()[case]
+    value = trained(make)[0]
+    np.testing.assert_allclose(value, [1 - 0.5 * factor, 2 + factor], rtol=1e-6)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_step_that_is_copied_from_the_base_class(api):
+    class Copied(hooks.base_class("optimizer_v2", api)):
+        def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+            return self._distributed_apply(None, list(grads_and_vars), name=name, apply_state={})
+
+        def get_config(self):
+            return {}
+
+    if not hasattr(Copied, "_kc_dialect"):
+        pytest.skip("it is the host's own class")
+    with pytest.raises(kcompat.HookError, match=r"calls _distributed_apply\(\)"):
+        Copied("Copied").apply_gradients([])

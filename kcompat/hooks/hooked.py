@@ -398,16 +398,19 @@ class Hooked:
             [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
         )
 
-    def _called(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
-        """Calls the hooks in a function. Returns the operation that calls it.
+    def _called(self, pairs: Sequence[Tuple[Any, Any]], take: Any = None) -> List[Any]:
+        """Calls the hooks, or what takes such pairs, in a function. Returns the operation that calls it.
 
         In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
         hook assigns and does not return. In a function all of it runs, in the order of the code.
         """
-        return [_traced(self._step_of(pairs), autograph=False)(*flat_gradients(pairs))]
+        step = self._step_of(pairs, self._stepped if take is None else take)
+        return [_traced(step, autograph=False)(*flat_gradients(pairs))]
 
-    def _step_of(self, pairs: Sequence[Tuple[Any, Any]]) -> Callable[..., Any]:
-        """The hooks' step on these variables, as a function of `flat_gradients`."""
+    def _step_of(
+        self, pairs: Sequence[Tuple[Any, Any]], take: Callable[[Any], List[Any]]
+    ) -> Callable[..., Any]:
+        """What takes a step on these variables, as a function of `flat_gradients`."""
 
         def step(*tensors: Any) -> Any:
             rest = list(tensors)
@@ -418,7 +421,7 @@ class Hooked:
                     again.append((tf.IndexedSlices(rest.pop(0), rest.pop(0), shape), variable))
                 else:
                     again.append((rest.pop(0), variable))
-            with tf.control_dependencies(self._stepped(again)):
+            with tf.control_dependencies(take(again)):
                 return tf.constant(0)
 
         return step
@@ -612,6 +615,13 @@ class Hooked:
     # What is on every API.
 
     @property
+    def variables(self) -> Any:
+        """The host's list of the optimizer's variables; to be called, too, as where it is a method."""
+        host: Any = super()
+        found = host.variables
+        return _Variables(found() if callable(found) else found)
+
+    @property
     def weights(self) -> List[Any]:
         """The variables that `get_weights` reads, as TensorFlow's."""
         this: Any = self
@@ -626,6 +636,14 @@ class Hooked:
     def _is_borrowed(self, variable: Any) -> bool:
         """Whether a variable is the counter of the wrapper that this optimizer is in."""
         return bool(self.__dict__.get("_kc_borrows_counter")) and variable is self.__dict__.get("_iterations")
+
+
+class _Variables(List[Any]):
+    """A list that gives itself when it is called."""
+
+    def __call__(self) -> Any:
+        """The list."""
+        return self
 
 
 def on_values(function: Callable[[Any], Any], grad: Any) -> Any:

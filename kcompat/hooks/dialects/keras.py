@@ -312,16 +312,19 @@ class KerasDialect(Hooked):
         # As in Keras 3, where it is `apply` that a step is taken in.
         self.__dict__["_kc_arguments_of_step"] = args, kwargs
         pairs = list(grads_and_vars)
-        self.__dict__.pop("_kc_done", None)
-        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
         this: Any = self
-        if "_kc_done" not in self.__dict__ and this._must_order():
-            raise HookError(
-                "{}.apply() does not call that of its base class, which gives the operation that a session "
-                "of TensorFlow 1 runs: it would do nothing. Call super().apply(grads, "
-                "trainable_variables).".format(type(self).__name__)
-            )
-        return self.__dict__.pop("_kc_done", self.iterations)
+        if this._must_order():
+            # Nothing of what it does would run that it does not give back: in a function all of it does.
+            pairs = [(grad, this._native(variable)) for grad, variable in pairs if grad is not None]
+            this._build_missing([variable for _, variable in pairs])
+            return this._called(pairs, self._apply_own)[0]
+        self._apply_own(pairs)
+        return self.iterations
+
+    def _apply_own(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the class's own `apply`."""
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        return []
 
     @_no_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Optional[Sequence[Any]] = None) -> Any:
@@ -341,9 +344,7 @@ class KerasDialect(Hooked):
                     type(self).__name__, len(grads), len(variables)
                 )
             )
-        done = super().apply_gradients(zip(grads, variables), *args, **kwargs)  # type: ignore[misc]
-        self.__dict__["_kc_done"] = done  # what overrides this may give nothing back
-        return done
+        return super().apply_gradients(zip(grads, variables), *args, **kwargs)  # type: ignore[misc]
 
     def minimize(self, loss: Any, var_list: Any = None, tape: Any = None, **kwargs: Any) -> Any:
         """Computes the gradients of a loss and takes one step; arguments as the host's."""
