@@ -3,17 +3,21 @@
 Interrupts, and processes that are killed: tests/distributed.
 """
 
+import time
+
 import numpy as np
 import pytest
 from _apis import APIS
-from _modes import modes_of, starting_values, varied_gradients
+from _modes import api_modes, modes_of, starting_values, varied_gradients
 from _steps import steps
 
 import kcompat
+from kcompat import rules
 from kcompat.adapters import step as step_module
 from kcompat.testing import reference
 
 EAGER = [api for api in APIS if "eager" in modes_of(api)]
+LATER = [(api, mode) for api, mode in api_modes(APIS) if mode in ("function", "graph", "graph_ref")]
 SHAPES = (4, 3), (3,), (5,)
 
 
@@ -99,3 +103,70 @@ def test_a_part_of_a_step_is_told(api, fails, monkeypatch):
         assert (new[0] != values[0]).any() and (new[2] == values[2]).all()
         monkeypatch.undo()
         fails(None)
+
+
+def slowly(tensor):
+    """The tensor, when everything else in its graph that can run has run; or there is no memory for it."""
+    import tensorflow as tf
+
+    def function(array):
+        time.sleep(0.1)
+        if array.shape == Hungry.fails_at:
+            raise MemoryError
+        return array
+
+    call = getattr(tf, "numpy_function", tf.compat.v1.py_func)  # TensorFlow turns the error into its own
+    given = call(function, [tensor], tensor.dtype)
+    given.set_shape(tensor.shape)
+    return given
+
+
+class Slow(Hungry):
+    """Its operations, not the code that makes them, find no memory."""
+
+    def update(self, xp, grad, param, slots, hyper, step):
+        if not isinstance(xp.unwrap(grad), np.ndarray):
+            grad = xp.wrap(slowly(xp.unwrap(grad)))
+        return super().update(xp, grad, param, slots, hyper, step)
+
+
+# A kernel, an elementwise rule whose variables are put together, and one that looks at a variable as a whole.
+CASES = {
+    "kernel": (lambda: rules.SGD(0.1, momentum=0.9), {}),
+    "elementwise": (lambda: rules.Lion(0.1), {}),
+    "whole": (Hungry, {"use_ema": True}),
+    "operations": (Slow, {}),
+}
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("api", "mode"), LATER)
+def test_where_memory_ends_in_a_graph_nothing_has_been_written(api, mode, case, fails):
+    """While the last gradient is computed, or what the rule makes of it."""
+    import tensorflow as tf
+
+    shapes = [*SHAPES, (3,), (2,), (6,)]
+    params, gradients = starting_values(shapes), varied_gradients(shapes, 3)
+    rule, base = CASES[case]
+
+    def make():
+        return kcompat.optimizer(rule(), api=api, **base)
+
+    with steps(api, mode, make, *params) as training:
+        taken = training._apply
+        if rule is not Slow:
+            training._apply = lambda grads: taken([*grads[:-1], slowly(grads[-1])])
+        for row in gradients[:2]:
+            training.step(*row)
+        before = training.state()
+        fails(shapes[-1])
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            training.step(*gradients[2])
+        assert_same(training.state(), before)
+        fails(None)
+        training.step(*gradients[2])
+        expected, _ = reference(rule(), params, gradients)
+        assert training.iterations() == 3
+        for value, want in zip(training.values(), expected):
+            np.testing.assert_allclose(value, want, rtol=2e-5, atol=1e-6)

@@ -143,7 +143,7 @@ class DistributedStepAdapter(StepAdapter):
             for each, first in zip(known, copies[0].known):
                 each.checked = first.checked
             with self._after(checks):
-                return self._count(writes, global_step, self._must_order())
+                return self._count(writes, global_step)
 
     def _copies(
         self, strategy: Any, grads: Sequence[Any], natives: Sequence[Any], known: Sequence[VariableState]

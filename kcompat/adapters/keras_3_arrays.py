@@ -257,7 +257,7 @@ class Keras3ArraysAdapter(Keras3Base):
         self._build([variable])
         self._update_alone(grad, variable)
 
-    def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
+    def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         self._iterations.assign_add(1)
         if global_step is not None:
             global_step.assign_add(1)

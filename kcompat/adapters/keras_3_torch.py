@@ -15,6 +15,7 @@ from .kernels import Chain, inside
 from .kernels_torch import blocks_of, fused_of
 from .plan import Way, the_rule
 from .step import Gradient
+from .uninterrupted import Uninterrupted
 
 
 class Keras3TorchAdapter(Keras3ArraysAdapter):
@@ -123,17 +124,24 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _apply(self, grads_and_vars: Iterable[Any], global_step: Any) -> None:
         pairs = as_pairs(type(self).__name__, grads_and_vars)
         repeat = self._kc.repeat
-        if repeat is None or in_stateless_scope() or not repeat.fits(pairs) or not self._again(repeat, pairs):
+        again = repeat is not None and not in_stateless_scope() and repeat.fits(pairs)
+        if not again or not self._again(repeat, pairs, global_step):
             super()._apply(pairs, global_step)
-        else:
-            self._count([], global_step, False)
 
     @torch.no_grad()
-    def _again(self, repeat: Repeat, pairs: Sequence[Tuple[Any, Any]]) -> bool:
+    def _again(self, repeat: Repeat, pairs: Sequence[Tuple[Any, Any]], global_step: Any) -> bool:
         """Takes a step that is like the one before; False, with nothing done, if it is not."""
         done, step = self._steps_done()
         scalars = self._scalars(repeat.namespaces(), done)
-        return repeat.run([grad for grad, _ in pairs], scalars, step)
+        with Uninterrupted():
+            try:
+                taken = repeat.run([grad for grad, _ in pairs], scalars, step)
+            except Exception as error:
+                self._warn_of_a_part(error, len(pairs))
+                raise
+            if taken:
+                self._count([], global_step)
+            return taken
 
     @torch.no_grad()
     def _swap(self, variables: Sequence[Tuple[Any, VariableState]], averaged: bool) -> Any:

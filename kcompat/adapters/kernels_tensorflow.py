@@ -7,6 +7,7 @@ compile any tf.function, has each of them. A rule without a kernel is never wron
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
@@ -41,7 +42,7 @@ class Kernel:
         name: what TensorFlow calls it, without "ResourceApply".
         slots: the operation's argument -> the rule's slot.
         scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
-            or float64 tensors.
+            or float64 tensors. One of the gradient's name is what that is multiplied by first.
         attributes: further arguments.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
     """
@@ -150,6 +151,12 @@ def _momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return {"lr": weak_value(hyper.learning_rate), "momentum": weak_value(hyper.momentum)}
 
 
+def _velocity(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    # The velocity of the operation called Momentum is without the learning rate. With gradients that are
+    # multiplied by it, and a rate of -1, it is the rule's.
+    return {"grad": -weak_value(hyper.learning_rate), "lr": -1.0, "momentum": weak_value(hyper.momentum)}
+
+
 def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
     # are those of the same rounded betas, so that the error is in the second moment only, not in the
@@ -177,15 +184,16 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
-def _for_sgd(rule: Any) -> Optional[Kernel]:
+def _for_sgd(rule: Any, reference: bool) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
-    # The operation called Momentum keeps the learning rate out of the velocity.
     nesterov = {"use_nesterov": bool(rule.nesterov)}
+    if reference:  # there is no ApplyKerasMomentum
+        return Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
     return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
 
 
-def _for_rmsprop(rule: Any) -> Optional[Kernel]:
+def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
     # The kernel for a centered one does not keep the variance from falling below 0 by rounding, and both
     # keep a velocity.
     if rule.centered or not rule.has_velocity:
@@ -193,31 +201,49 @@ def _for_rmsprop(rule: Any) -> Optional[Kernel]:
     return Kernel("RMSProp", {"ms": "rms", "mom": "momentum"}, _rmsprop)
 
 
-def _for_adam(rule: Any) -> Optional[Kernel]:
+def _for_adam(rule: Any, reference: bool) -> Optional[Kernel]:
     if rule.amsgrad:
         # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
         return None
     return Kernel("Adam", {"m": "m", "v": "v"}, _adam, decays="weight_decay" in type(rule).hypers)
 
 
+@functools.lru_cache(maxsize=None)
+def ftrl_is_of_two_minds() -> bool:
+    """Whether the host's kernel for dense gradients keeps Ftrl's linear slot times the learning rate.
+
+    TensorFlow 2.3 to 2.5 do, with l2_shrinkage only, and their kernel for sparse gradients does not.
+    """
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        parts = [v1.Variable([value], use_resource=True) for value in (1.0, 1.0, 0.0)]
+        handles = dict(zip(("var", "accum", "linear"), [part.handle for part in parts]))
+        rates = {"lr": 0.25, "l1": 0.0, "l2": 0.0, "lr_power": -0.5, "l2_shrinkage": 0.0}
+        step = _operation("ResourceApplyFtrlV2")(grad=[1.0], **handles, **rates)
+        session.run(v1.variables_initializer(parts))
+        session.run(step)
+        linear: float = session.run(parts[2])[0]
+    return abs(linear + 0.6568542) > 0.01  # 1 - (sqrt(2) - 1) / 0.25
+
+
 _MADE: Dict[Any, Kernel] = {}
-_KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
+_KERNELS: Dict[str, Callable[[Any, bool], Optional[Kernel]]] = {
     "SGD": _for_sgd,
     "Adam": _for_adam,
     "AdamW": _for_adam,
-    "Adadelta": lambda rule: Kernel(
+    "Adadelta": lambda rule, reference: Kernel(
         "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
     ),
     "RMSprop": _for_rmsprop,
 }
 
 
-def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, or None."""
+def kernel_of(rule: UpdateRule, reference: bool) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, on reference or on resource variables; or None."""
     name = catalogue_name(rule)
     if name not in _KERNELS:
         return None
-    kernel = _KERNELS[name](rule)
+    kernel = _KERNELS[name](rule, reference)
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.

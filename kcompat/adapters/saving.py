@@ -136,6 +136,11 @@ class Saving:
             StateError: they can't be assigned here.
         """
 
+    @staticmethod
+    def _why_not_moved(rule: UpdateRule) -> str:
+        """Why slots of the host's own optimizer, whose rule this is, can't be understood here; else ""."""
+        return ""
+
     def _held(self, variable: Any) -> Optional[Callable[[], Any]]:
         """What gives a variable's value of now, also later, and keeps no copy; None if that can't be had."""
         return None

@@ -169,7 +169,7 @@ class StepAdapter(Adapter):
     def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
         raise NotImplementedError
 
-    def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
+    def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         """Counts the step, after everything was written. Returns the operation of the whole step, if any."""
         raise NotImplementedError
 
@@ -297,14 +297,25 @@ class StepAdapter(Adapter):
             variables: the variables.
             restoring: whether a checkpoint asks for their state, in an order of its own.
         """
-        state = self._kc
         new: Dict[Any, VariableState] = {}
         keys = []
         for variable in variables:
             key = self._variable_key(variable)
             keys.append(key)
-            if key not in state.variables and key not in new:
+            if key not in self._kc.variables and key not in new:
                 new[key] = self._new_state(variable)
+        with Uninterrupted():  # the host holds the variables that are made here, whatever comes of them
+            self._join(new, keys, restoring)
+
+    def _join(self, new: Dict[Any, VariableState], keys: Sequence[Any], restoring: bool) -> None:
+        """Creates the state of new variables and brings all into their order.
+
+        Args:
+            new: the new ones, by their key.
+            keys: the keys of all variables that were given, new or not.
+            restoring: as for `_build`.
+        """
+        state = self._kc
         if new:
             self._build_new(new)
         before = list(state.variables)
@@ -411,7 +422,7 @@ class StepAdapter(Adapter):
         with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
             writes = self._write_all(grads, variables, known, checks)
             with self._after(checks):
-                return self._count(writes, global_step, self._must_order())
+                return self._count(writes, global_step)
 
     def _write_all(
         self,
@@ -428,7 +439,9 @@ class StepAdapter(Adapter):
                 stop is not to be counted.
         """
         ordered = self._must_order()
-        with self._after(grads if ordered else ()):
+        # Operations run when what they are made of is there: a step that fails while the last gradient is
+        # computed would have updated the variables of the first ones.
+        with self._after(() if self._runs_at_once() else grads):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
@@ -456,8 +469,7 @@ class StepAdapter(Adapter):
             (variable, each, gradient, namespaces_of[id(each.rule), each.xp])
             for gradient, each, variable in zip(gradients, known, variables)
         ]
-        if self._runs_at_once():
-            self._work_out_ahead(todo, step)
+        self._work_out_ahead(todo, step)
         writes: List[Any] = []
         # What `prepare` made of one gradient, or of all, may have read another variable or its slots.
         prepared = [k.xp.unwrap(g.array) for g, k in zip(gradients, known)] if self._kc.root.needs_all else []
@@ -567,7 +579,8 @@ class StepAdapter(Adapter):
             if way.kernel is not None or way.large is not None:
                 continue
             room -= functools.reduce(operator.mul, known.shape, 1 + len(known.slots))
-            if room < 0 and (known.checked or rule in proven):
+            # Where operations are made, which run later, a rule that can't go on has written nothing.
+            if room < 0 and (known.checked or rule in proven or not self._runs_at_once()):
                 continue
             values = self._new_values(variable, known, gradient, hyper, step)
             if room >= 0:

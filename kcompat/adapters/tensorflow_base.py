@@ -25,7 +25,7 @@ from ..elementwise import is_elementwise
 from ..errors import GradientError, HyperparameterError, NotBuiltError, StateError
 from ..namespaces.array import weak_value
 from ..namespaces.tensorflow import keeping_nan
-from ..rule import hyper_values
+from ..rule import UpdateRule, hyper_values
 from ..schedules import Schedule, schedule_of_keras
 from .base import HyperState, VariableState, as_pairs, in_words
 from .callers import calling_code
@@ -41,7 +41,15 @@ from .compiled_tensorflow import (
 from .distribution_tensorflow import DistributedStepAdapter
 from .hosts_saving import loading_saved_model
 from .kernels import Chain, inside
-from .kernels_tensorflow import Kernel, assign_part, kernel_of, read_part, write_part
+from .kernels_tensorflow import (
+    Kernel,
+    assign_part,
+    ftrl_is_of_two_minds,
+    kernel_of,
+    read_part,
+    write_part,
+)
+from .naming_tensorflow import renamed_when_made
 from .plan import Way, no_kernel, the_rule
 from .repeat_tensorflow import Repeat, is_plain, kernels_again
 from .step import Gradient, StepAdapter
@@ -118,7 +126,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
     _build = _no_autograph(StepAdapter._build)
 
     def _build_new(self, new: Mapping[Any, VariableState]) -> None:
-        super()._build_new(new)
+        try:
+            with renamed_when_made():
+                super()._build_new(new)
+        finally:
+            self._kc.initial.clear()
         for key, known in new.items():
             self._kc.keys[id(known.variable)] = known.variable, key
 
@@ -171,7 +183,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
     @contextlib.contextmanager
     def _after(self, arrays: Sequence[Any]) -> Iterator[None]:
         """Operations made inside run after these, through one barrier (not one edge for each pair)."""
-        operations = [_operation(array) for array in arrays if array is not None]
+        here, operations = v1.get_default_graph(), []
+        for array in arrays:
+            parts = (array.values, array.indices) if isinstance(array, tf.IndexedSlices) else (array,)
+            operations += [_operation(part) for part in parts]
+        # Not None, nor what a function or a branch was given, which is there already.
+        operations = [each for each in operations if getattr(each, "graph", None) is here]
         if not operations:
             yield
             return
@@ -203,7 +220,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
         found: Mapping[str, Any] = {}
         if tf.executing_eagerly():
-            found = slots()
+            found = slots() if reads else self._once(("slots", rule, xp, shape), slots)
             shapes = {name: tuple(value.shape) for name, value in found.items()}
         else:
             shapes = self._slot_shapes(known)
@@ -227,6 +244,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
+
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What variables of one shape share while they are built; values are copied when they are written."""
+        if key not in self._kc.initial:
+            self._kc.initial[key] = make()
+        return self._kc.initial[key]
 
     def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
         """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
@@ -351,7 +374,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
             return False
         with Uninterrupted():
             self._take(repeat.take, repeat.scalars(*self._steps_done()), grads)
-            self._count([], None, False)
+            self._count([], None)
         return True
 
     def _take(self, step: Callable[[Any, Sequence[Any]], None], scalars: Any, grads: Sequence[Any]) -> None:
@@ -791,13 +814,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
         rule = inside(known.rule)
-        kernel = kernel_of(rule)
+        native, strategy = self._native(known.variable), self._strategy_of(known)
+        # What a strategy has made has no handle outside of a replica.
+        kernel = kernel_of(rule, reference=strategy is None and not hasattr(native, "handle"))
         if kernel is None:
             return no_kernel(type(rule).__name__)
-        strategy = self._strategy_of(known)
         if strategy is not None:
             return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
-        native = self._native(known.variable)
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
         if getattr(known.variable, "constraint", None) is not None:
@@ -856,10 +879,14 @@ class TensorFlowAdapter(DistributedStepAdapter):
     ) -> List[Any]:
         alone, stacks = self._stacks(todo)
         stacked = [self._stacked_values(stack, step) for stack in stacks]  # before anything is written
-        writes = super()._update_each(alone, step, ordered)
-        for stack, values in zip(stacks, stacked):
-            parts = [value for _, value in values[:: len(stack)]]  # one of the variables' and of each slot's
-            with self._after(parts if ordered else ()):
+        ahead: List[Any] = []
+        if not self._runs_at_once():
+            ahead += [value for _, _, gradient, _ in alone for _, value in gradient.values or ()]
+            for stack, values in zip(stacks, stacked):
+                ahead += [value for _, value in values[:: len(stack)]]  # one variable's, and of each slot one
+        with self._after(ahead):
+            writes = super()._update_each(alone, step, ordered)
+            for values in stacked:
                 writes += [write_part(self._native(target), value) for target, value in values]
         return writes
 
@@ -944,10 +971,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
             del param
         slots = {name: self._native(slot) for name, slot in known.slots.items()}
         operation, arguments = kernel.call(self._native(variable), slots)
-        arguments[kernel.gradient] = xp.unwrap(grad)
+        gradient = xp.unwrap(grad)
+        arguments.update(scalars)
         # Nothing needs a barrier where nothing was written.
         with self._after(writes) if ordered and writes else _NOTHING:
-            writes.append(operation(**arguments, **scalars))
+            factor = scalars.get(kernel.gradient)
+            arguments[kernel.gradient] = gradient if factor is None else gradient * factor
+            writes.append(operation(**arguments))
         return writes
 
     def _kernel_scalars(self, kernel: Kernel, xp: Any, hyper: Any, step: Any) -> Tuple[Dict[str, Any], Any]:
@@ -964,9 +994,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
         found: Tuple[Dict[str, Any], Any] = made[key][1]
         return found
 
-    def _count(self, writes: Sequence[Any], global_step: Any, ordered: bool) -> Any:
+    def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         """Counts the step, after everything was written."""
-        with self._after(writes if ordered else ()):
+        with self._after(() if self._runs_at_once() else writes):
             counted = [v1.assign_add(self._native(self._iterations_variable()), np.int64(1))]
             if global_step is not None:
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
@@ -1078,6 +1108,16 @@ class TensorFlowAdapter(DistributedStepAdapter):
                     type(self).__name__
                 )
             ) from error
+
+    @staticmethod
+    def _why_not_moved(rule: UpdateRule) -> str:
+        if getattr(rule, "l2_shrinkage_regularization_strength", 0) == 0 or not ftrl_is_of_two_minds():
+            return ""
+        return (
+            "with l2_shrinkage_regularization_strength, the Ftrl of this TensorFlow (2.3 to 2.5) keeps its "
+            "slot `linear` times the learning rate where gradients are dense, and not where they are sparse, "
+            "so that its values can't be told apart"
+        )
 
     def _make_assignable(self, variables: Sequence[Any], own: Sequence[Any]) -> None:
         in_graph = [native for native in map(self._native, own) if _in_v1_graph(native)]
@@ -1308,8 +1348,6 @@ def _in_function() -> bool:
 
 
 def _operation(tensor: Any) -> Any:
-    if isinstance(tensor, tf.IndexedSlices):
-        return tf.group(tensor.values.op, tensor.indices.op)
     return getattr(tensor, "op", tensor)
 
 

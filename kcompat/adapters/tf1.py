@@ -262,7 +262,7 @@ class TF1Adapter(TensorFlowAdapter):
         return self._update_one(tf.IndexedSlices(grad, indices), handle)
 
     def _finish(self, update_ops: List[Any], name_scope: str) -> Any:
-        return self._count(update_ops, None, not tf.executing_eagerly())
+        return self._count(update_ops, None)
 
     def get_config(self) -> Dict[str, Any]:
         """The configuration: JSON, and `from_config` gives the optimizer back.

@@ -117,6 +117,14 @@ def make(job: Job, ours: bool) -> Made:
     )
 
 
+def forget_compiled(job: Job) -> bool:
+    """Drops what JAX has compiled, which a first call of the other would find. False elsewhere."""
+    if job.backend != "jax":
+        return False
+    importlib.import_module("jax").clear_caches()
+    return True
+
+
 def _traced_way(api: str) -> str:
     import tensorflow as tf
 

@@ -385,7 +385,7 @@ class Hooked:
             writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
                 writes += self._constrain(variables) + self._count_theirs()
-            return this._count([write for write in writes if write is not None], global_step, ordered)
+            return this._count([write for write in writes if write is not None], global_step)
 
     def _stepped(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
         """Calls the hooks. Returns the operations that they return, if they are any."""

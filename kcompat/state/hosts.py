@@ -285,6 +285,13 @@ class NativeView(View):
         super().__init__(optimizer, outer, adapter, rule, with_base_arguments(rule, **around))
         self.base = base
         self.cls = own_class(type(optimizer), self.api, "state").__name__
+        reason = adapter._why_not_moved(rule)
+        if reason:
+            raise StateError(
+                "{}: {}. Move it on another release, or train with kcompat's class from the start.".format(
+                    self.cls, reason
+                )
+            )
 
     @property
     def where(self) -> str:

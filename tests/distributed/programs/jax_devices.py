@@ -125,8 +125,23 @@ def narrow(name):
     check_places(name, trained, slots)
 
 
+def as_the_hosts(name):
+    """Each slot has the sharding of the slot of Keras' own Adam."""
+    keras.distribution.set_distribution(distribution(name))
+    trained, optimizer, host = model(), _problem.optimizer("adam", "keras_3"), keras.optimizers.Adam()
+    for each in (optimizer, host):
+        each.build(trained.trainable_variables)
+    for i, variable in enumerate(trained.trainable_variables):
+        for slot_name, slots in (("m", host._momentums), ("v", host._velocities)):
+            slot = optimizer.get_slot(variable, slot_name)
+            shardings = slot.value.sharding, slots[i].value.sharding
+            assert shardings[0].is_equivalent_to(shardings[1], len(slot.shape)), shardings
+            assert type(slot) is type(slots[i]) and slot.dtype == slots[i].dtype
+
+
 def main(name, how, cases):
     made = {case: functools.partial(trains, name, how, case) for case in cases}
+    made["slots as Keras'"] = functools.partial(as_the_hosts, name)
     made["bfloat16"] = functools.partial(narrow, name)
     report(made)
 

@@ -4,6 +4,7 @@ python load.py API MODE CASE
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import resource
@@ -45,12 +46,33 @@ def memory(api, mode):
                 if done == STEPS // 10 and training.session is not None:
                     objects = len(training.session.graph.get_operations())
             assert training.iterations() == already + STEPS
-            # After the first tenth, in which allocators and caches fill, nothing grows with the steps: one
-            # float kept for each element of a step would be 36 MB.
+            # After the first fifth, in which allocators and caches fill, nothing grows with the steps: one
+            # float kept for each element of a step would be 32 MB.
             grown = (used[-1] - used[1]) / 1e6
-            assert grown < 4, (name, [round(each / 1e6, 1) for each in used])
+            text = "{}, {}, {}: {:.1f} MB after {:,} steps, {:.1f} MB after {:,}"
+            sizes = used[1] / 1e6, STEPS // 5, used[-1] / 1e6, STEPS
+            print(text.format(api, mode, name, *sizes), flush=True)
+            # What a rule's own operations are given anew in each step, such as bias corrections.
+            lost = 12 * lost_by_a_number() if training.backend == "tensorflow" and mode == "eager" else 0
+            assert training.iterations() == already + STEPS
+            assert grown < 4 + lost * (STEPS - STEPS // 5) / 1e6, (name, lost, used)
             if objects is not None:
                 assert len(training.session.graph.get_operations()) <= objects + 20
+
+
+@functools.lru_cache(maxsize=None)  # the numbers are new once only
+def lost_by_a_number(count=20000):
+    """Bytes that TensorFlow keeps for good of each new number that is made a tensor: 0 on some releases."""
+    import tensorflow as tf
+
+    def make(first):
+        for number in range(count):
+            tf.constant(first + 0.5 + number)
+
+    make(0)
+    before = resident()
+    make(count)
+    return max(0, resident() - before) / count
 
 
 def stepper(training):

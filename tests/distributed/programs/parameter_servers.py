@@ -109,6 +109,7 @@ def main(api, how, cases):
     strategy = make_strategy(how)
     coordinator = coordinator_of(strategy)
     made = {case: functools.partial(loop, strategy, coordinator, api, case) for case in cases}
+    made["slots as the host's"] = functools.partial(one.placed_as_the_hosts, strategy, api)
     made["at once"] = functools.partial(at_once, strategy, coordinator, api)
     report(made)
     os._exit(0)  # servers inside a process can't be stopped

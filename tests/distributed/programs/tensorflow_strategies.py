@@ -185,6 +185,41 @@ def check_place(strategy, slot, variable):
     assert all(each.device.endswith(place) for each in of_slot), [each.device for each in of_slot]
 
 
+def hosts_slots(api, variables):
+    """The first slot of each variable that the host's own Adam makes."""
+    if api == "tf1":
+        optimizer = v1.train.AdamOptimizer()
+        optimizer._create_slots(variables)
+        return [optimizer.get_slot(variable, "m") for variable in variables]
+    keras = keras_of(api)
+    if api == "keras_3":
+        optimizer = keras.optimizers.Adam()
+    elif api == "optimizer_v2":
+        optimizer = getattr(keras.optimizers, "legacy", keras.optimizers).Adam()
+        optimizer._create_slots(variables)
+        return [optimizer.get_slot(variable, "m") for variable in variables]
+    else:
+        places = [keras.optimizers, getattr(keras.optimizers, "experimental", None)]
+        classes = [getattr(place, "Adam", None) for place in places]
+        optimizer = next(cls for cls in classes if hasattr(cls, "update_step"))()
+    optimizer.build(variables)
+    return [native(slot) for slot in optimizer._momentums]
+
+
+def placed_as_the_hosts(strategy, api):
+    """Slots are of the kind, and on the devices, that the slots of the host's own Adam are."""
+    with strategy.scope():
+        variables, optimizer = make_variables(api), _problem.optimizer("adam", api)
+        optimizer.build(variables)
+        theirs = hosts_slots(api, make_variables(api))
+    for variable, other in zip(variables, theirs):
+        slot = native(optimizer.get_slot(variable, "m"))
+        assert type(slot) is type(other), (type(slot), type(other))
+        assert slot.dtype == other.dtype and slot.shape == other.shape
+        devices = [[each.device for each in local(strategy, kind)] for kind in (slot, other)]
+        assert devices[0] == devices[1], devices
+
+
 def check_copies(strategy, variables, expected):
     """Every copy holds the expected value."""
     for variable, want in zip(variables, expected):
@@ -250,6 +285,7 @@ def main(name, api, how, cases):
             made[case] = functools.partial(loop, strategy, case, api, eager=how == "eager")
     if how == "function":
         made["adam, made outside the scope"] = functools.partial(loop, strategy, "adam", api, outside=True)
+        made["slots as the host's"] = functools.partial(placed_as_the_hosts, strategy, api)
         made["a NaN of one replica"] = functools.partial(skips, strategy, api)
     report(made)
 
