@@ -179,12 +179,16 @@ for count in (10, 100, 1000, 3000):
     SAMPLE.append(dict(scaling, measure="scaling", unit="ms", value=count / 10.0, first_ms=1.0 * count))
 
 
-@pytest.fixture
-def make_page():
-    spec = importlib.util.spec_from_file_location("make_page", str(ROOT / "benchmarks" / "make_page.py"))
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, str(ROOT / "benchmarks" / (name + ".py")))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def make_page():
+    return script("make_page")
 
 
 @pytest.mark.wide
@@ -210,6 +214,14 @@ def test_reasons_name_what_there_is(make_page):
     reasons = json.loads((ROOT / "benchmarks" / "reasons.json").read_text())["reasons"]
     names = {"measure", "unit", *Job._fields}
     assert all(set(each["of"]) <= names and each["reason"] for each in reasons)
+
+
+def test_the_table_of_hooks_is_made_of_their_results():
+    hooks = script("hooks")
+    text = hooks.PAGE.read_text(encoding="utf-8")
+    assert hooks.page(text) == text
+    results = [report.read(str(path)) for path in hooks.RESULTS.glob("*.json")]
+    assert {line[0] for line in hooks.rows(results)} == set(hooks.PACKAGES)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
