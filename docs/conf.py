@@ -89,7 +89,7 @@ def _as_restructured_text(app, what, name, obj, options, lines):
 # Where a long name in code may go on in the next line: after a point, an underscore and the like, and before
 # a capital. A browser by itself would break it at any letter, or not at all.
 _WHOLE = re.compile(r"((?<![\w-])--?[a-z]\w*|\d+e-\d+)")  # options and numbers
-_JOINTS = re.compile(r"(?<=[._/=(,:])(?=[\w'\"(\[{-])|(?<=[a-z0-9])(?=[A-Z])")
+_JOINTS = re.compile(r"(?<=[._/=(,:])(?=[\w'\"(\[{-])|(?<=[A-Za-z0-9])(?=[A-Z][a-z])")
 
 
 def _with_joints(html):
