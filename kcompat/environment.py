@@ -363,7 +363,7 @@ def missing_hooks(cls: type, api: str) -> Tuple[str, ...]:
 
 
 def remedy(api: str) -> str:
-    """Return what brings an API, in words."""
+    """Return what brings an API, in words; `api` is one of `APIS`, and another name is a KeyError."""
     return _REMEDIES[api]
 
 

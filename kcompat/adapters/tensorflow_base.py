@@ -114,7 +114,14 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     @_no_autograph
     def build(self, var_list: Sequence[Any]) -> None:
-        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
+        """Creates the optimizer's variables for these variables; those it knows already are passed over.
+
+        Args:
+            var_list: the variables, float16, bfloat16, float32 or float64.
+
+        Raises:
+            GradientError: one of another dtype, or one that can't be trained here.
+        """
         with tf.init_scope():
             self._build(list(var_list))
 
@@ -1253,6 +1260,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
         Returns:
             In a graph, the operation to run.
+
+        Raises:
+            GradientError: in eager mode a tensor without its tape; or as `apply_gradients`.
         """
         pairs = self._gradients(loss, var_list, tape, grad_loss)
         return self.apply_gradients(pairs, name=name, global_step=global_step)
