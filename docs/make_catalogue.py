@@ -93,7 +93,8 @@ PEERS_NOTE = """\
 - *Checked against*: other people's implementations, and the largest difference from theirs after 60 steps in
   float64, relative to the parameters (`tox run -m peers`, on {date}). Where it is above 1e-9, theirs is not
   the same in full: torch's Muon computes in bfloat16, pytorch-optimizer's SOAP decomposes in float32, optax'
-  Muon adds another epsilon to its norms. TensorFlow Addons rounds hyperparameters to float32, and so they are for ours.
+  Muon adds another epsilon to its norms. TensorFlow Addons rounds hyperparameters to float32, and so they are
+  for ours.
   Keras' own optimizers, where they have the rule, are compared by the tests on every Keras 3.
 
 That every rule learns real data: [convergence](convergence.md).
