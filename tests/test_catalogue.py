@@ -53,6 +53,12 @@ def test_everything_is_on_the_page(text):
             widths = {}
 
 
+@pytest.mark.wide
+def test_the_readme_counts_the_rules():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        assert "{} optimizers, transforms and schedules".format(len(rules.CATALOGUE)) in file.read()
+
+
 class Various(UpdateRule):
     """A rule with * and | and <.
 
