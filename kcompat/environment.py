@@ -320,6 +320,8 @@ def lineage(cls: object) -> Optional[str]:
     """
     if not isinstance(cls, type):
         return None
+    if hasattr(cls, "_kc_dialect"):  # of `hooks`: those that it is written against may be another API's
+        return str(cls.api)  # type: ignore[attr-defined]
     if _has(cls, "update_step"):
         names = {base.__name__ for base in cls.__mro__}
         if "_BaseOptimizer" in names:
