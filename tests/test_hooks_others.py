@@ -319,6 +319,7 @@ def as_packages_are_written():
     """Classes that do what packages do: name -> (what makes an optimizer, the sum of its steps' factors)."""
     with hooks.installed():
         import keras
+        from keras import ops
         from tensorflow.keras import backend as K
 
         class Plain(tf.keras.optimizers.Optimizer):
@@ -384,7 +385,7 @@ def as_packages_are_written():
                 super().__init__(learning_rate=learning_rate, name=name, **kwargs)
 
             def update_step(self, gradient, variable, learning_rate):
-                self.assign_sub(variable, keras.ops.multiply(gradient, learning_rate))
+                self.assign_sub(variable, ops.multiply(gradient, learning_rate))
 
         class AroundKeras3(keras.optimizers.Optimizer):
             def __init__(self, inner, name="AroundKeras3", **kwargs):
@@ -399,7 +400,7 @@ def as_packages_are_written():
             def apply(self, grads, trainable_variables=None):
                 if not self.built:
                     self.build(trainable_variables)
-                self.inner.apply([keras.ops.multiply(grad, 2.0) for grad in grads], trainable_variables)
+                self.inner.apply([ops.multiply(grad, 2.0) for grad in grads], trainable_variables)
 
             def update_step(self, gradient, variable, learning_rate):
                 pass
