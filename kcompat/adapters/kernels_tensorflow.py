@@ -238,12 +238,12 @@ _KERNELS: Dict[str, Callable[[Any, bool], Optional[Kernel]]] = {
 }
 
 
-def kernel_of(rule: UpdateRule, native: Any) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, on variables such as this one of TensorFlow; or None."""
+def kernel_of(rule: UpdateRule, reference: bool) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, on reference or on resource variables; or None."""
     name = catalogue_name(rule)
     if name not in _KERNELS:
         return None
-    kernel = _KERNELS[name](rule, not hasattr(native, "handle"))
+    kernel = _KERNELS[name](rule, reference)
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.

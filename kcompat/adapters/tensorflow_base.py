@@ -170,6 +170,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _take_rows(self, array: Any, rows: Any) -> Any:
         return tf.gather(array, rows)
 
+    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
+        whole = rows is None or self._shape(target)[:1] != self._shape(variable)[:1]
+        if whole or self._has_strategy():
+            return super()._rows(target, rows, variable)
+        # Once rows of a resource variable have been written, TensorFlow copies all of it where it is read.
+        return self._take_rows(self._native(target), rows)
+
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         return tf.cast(value, self._native(variable).dtype.base_dtype)
 
@@ -821,11 +828,11 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
         rule = inside(known.rule)
-        native = self._native(known.variable)
-        kernel = kernel_of(rule, native)
+        native, strategy = self._native(known.variable), self._strategy_of(known)
+        # What a strategy has made has no handle outside of a replica.
+        kernel = kernel_of(rule, reference=strategy is None and not hasattr(native, "handle"))
         if kernel is None:
             return no_kernel(type(rule).__name__)
-        strategy = self._strategy_of(known)
         if strategy is not None:
             return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
         if known.xp.compute_dtype != native.dtype.base_dtype:
