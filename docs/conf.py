@@ -86,10 +86,14 @@ def _as_restructured_text(app, what, name, obj, options, lines):
         lines[i] = line[:start] + "`".join(parts)
 
 
-# Where a long name in code may go on in the next line: after a point, an underscore and the like, and before
-# a capital. A browser by itself would break it at any letter, or not at all.
+# Where a long name in code may go on in the next line: inside it after an underscore, a point and the like,
+# and before a capital. A browser by itself would break it at any letter, or not at all.
+_JOINTS = re.compile(
+    r"(?<=[A-Za-z0-9]_)(?=[A-Za-z0-9])|(?<=[/=(,:])(?=[\w'\"(\[{-])|(?<=[A-Za-z0-9])(?=[A-Z][a-z])"
+    r"|(?<=\.)(?=\w)(?!(?:h5|ini|json|keras|md|py|pyi|toml|txt)\b)"
+)
 _WHOLE = re.compile(r"((?<![\w-])--?[a-z]\w*|\d+e-\d+)")  # options and numbers
-_JOINTS = re.compile(r"(?<=[._/=(,:])(?=[\w'\"(\[{-])|(?<=[A-Za-z0-9])(?=[A-Z][a-z])")
+_SHORT = 12
 
 
 def _with_joints(html):
@@ -97,7 +101,9 @@ def _with_joints(html):
 
     def jointed(match):
         text = re.split(r"(&#?\w+;)", match.group(2))  # entities stay whole
-        text[::2] = [_WHOLE.sub(r"<span>\1</span>", _JOINTS.sub("<wbr>", part)) for part in text[::2]]
+        if len(match.group(2)) > _SHORT:
+            text[::2] = [_JOINTS.sub("<wbr>", part) for part in text[::2]]
+        text[::2] = [_WHOLE.sub(r"<span>\1</span>", part) for part in text[::2]]
         return match.group(1) + "".join(text) + match.group(3)
 
     return re.sub(r'(<span class="pre">)([^<]+)(</span>)', jointed, html)
