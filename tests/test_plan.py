@@ -185,6 +185,7 @@ def everything_large(monkeypatch):
     from kcompat.adapters import compiled_tensorflow, tensorflow_base
 
     monkeypatch.setattr(tensorflow_base, "LARGE", 0)
+    monkeypatch.setattr(tensorflow_base, "XLA_IS_SLOW", False)
     return compiled_tensorflow.why_no_xla()
 
 
@@ -202,6 +203,21 @@ def test_large_variables_are_compiled(api, mode, name, everything_large):
             assert line.why.startswith("it is large, and ")
         else:
             assert line.path != "XLA"
+
+
+@compiled_here
+@pytest.mark.parametrize("name", ["adamw", "decayed", "nadam"])
+@pytest.mark.wide
+def test_kernels_go_first_where_xla_is_slow(api, mode, name, everything_large, monkeypatch):
+    from kcompat.adapters import tensorflow_base
+
+    monkeypatch.setattr(tensorflow_base, "XLA_IS_SLOW", True)
+    rule, base = COMPILED[name]
+    params, gradients = starting_values(SHAPES), varied_gradients(SHAPES, 8, sparse={1})
+    result = run(api, mode, rule, params, gradients, **base)
+    assert_agree(result, reference(rule, params, gradients, **base))
+    found = {path.startswith("kernel") for path in paths(result.optimizer)}
+    assert found == {name != "nadam"}
 
 
 @compiled_here

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..contract import check_result
+from ..environment import parse_version
 from ..namespaces.array import Array, weak_value
 from ..namespaces.tensorflow import keeping_nan
 from ..rule import HyperValues, UpdateRule
@@ -22,6 +23,10 @@ from .repeat_tensorflow import Repeat
 # From this number of elements on, a variable is large: what its operations write no longer stays in a cache,
 # and to compile them, once a shape, pays off within a few steps.
 LARGE = 1 << 18
+
+# What XLA of TensorFlow 2.18 to 2.20 compiles for a CPU takes twice as long as that of 2.17 and 2.21 (AdamW
+# on 20 million floats 67 ms for 30): a kernel is faster, although decay passes over the variable again (33 ms).
+XLA_IS_SLOW = (2, 18) <= parse_version(tf.__version__).release[:2] <= (2, 20)
 
 # Up to this number of variables whose rule runs operation by operation, an eager step is not worth a trace.
 FEW = 4

@@ -32,6 +32,7 @@ from .callers import calling_code
 from .compiled_tensorflow import (
     FEW,
     LARGE,
+    XLA_IS_SLOW,
     Compiled,
     Packing,
     TracedStep,
@@ -753,8 +754,8 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if self._strategy_of(known) is not None:
             return way
         kernel = way.kernel
-        passes_once = kernel is not None and not kernel.decays and way.chain is None
-        if int(np.prod(known.shape)) < LARGE or passes_once:
+        is_best = kernel is not None and (XLA_IS_SLOW or not kernel.decays and way.chain is None)
+        if int(np.prod(known.shape)) < LARGE or is_best:
             return self._find_stack(known, way) if kernel is None else way
         why = self._why_not_compiled(known)
         if why is not None:
