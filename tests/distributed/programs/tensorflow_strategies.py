@@ -216,6 +216,9 @@ def placed_as_the_hosts(strategy, api):
         slot = native(optimizer.get_slot(variable, "m"))
         assert type(slot) is type(other), (type(slot), type(other))
         assert slot.dtype == other.dtype and slot.shape == other.shape
+        for name in ("aggregation", "synchronization", "trainable"):
+            both = [getattr(each, name, None) for each in (slot, other)]
+            assert both[0] == both[1], (name, both)
         devices = [[each.device for each in local(strategy, kind)] for kind in (slot, other)]
         assert devices[0] == devices[1], devices
 
