@@ -211,7 +211,8 @@ def placed_as_the_hosts(strategy, api):
     with strategy.scope():
         variables, optimizer = make_variables(api), _problem.optimizer("adam", api)
         optimizer.build(variables)
-        theirs = hosts_slots(api, make_variables(api))
+        # Of the same variables: parameter servers get new ones in turn.
+        theirs = hosts_slots(api, variables)
     for variable, other in zip(variables, theirs):
         slot = native(optimizer.get_slot(variable, "m"))
         assert type(slot) is type(other), (type(slot), type(other))
