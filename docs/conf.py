@@ -86,11 +86,33 @@ def _as_restructured_text(app, what, name, obj, options, lines):
         lines[i] = line[:start] + "`".join(parts)
 
 
+# Where a long name in code may go on in the next line: after a point, an underscore and the like, and before
+# a capital. A browser by itself would break it at any letter, or not at all.
+_WHOLE = re.compile(r"((?<![\w-])--?[a-z]\w*|\d+e-\d+)")  # options and numbers
+_JOINTS = re.compile(r"(?<=[._/=(,:])(?=[\w'\"(\[{-])|(?<=[A-Za-z0-9])(?=[A-Z][a-z])")
+
+
+def _with_joints(html):
+    """A page whose names in code have joints; what is copied from it, or found in it, is the same."""
+
+    def jointed(match):
+        text = re.split(r"(&#?\w+;)", match.group(2))  # entities stay whole
+        text[::2] = [_WHOLE.sub(r"<span>\1</span>", _JOINTS.sub("<wbr>", part)) for part in text[::2]]
+        return match.group(1) + "".join(text) + match.group(3)
+
+    return re.sub(r'(<span class="pre">)([^<]+)(</span>)', jointed, html)
+
+
 def setup(app):
-    """Connects the two."""
+    """Connects them."""
 
     def read(app, page, source):
         source[0] = _moved(page, source[0])
 
+    def write(app, page, template, context, doctree):
+        if "body" in context:
+            context["body"] = _with_joints(context["body"])
+
     app.connect("source-read", read)
+    app.connect("html-page-context", write)
     app.connect("autodoc-process-docstring", _as_restructured_text, priority=400)

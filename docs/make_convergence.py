@@ -7,6 +7,7 @@ tests/test_convergence.py asks each rule for the loss that is given here.
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 
@@ -73,7 +74,8 @@ SETTINGS = {
 
 TOP = """# Convergence
 
-Written by `{command}`; do not edit. Every rule of the catalogue trains the network of
+Written by `{command}` on {date}, with NumPy {numpy}; do not edit.
+Every rule of the catalogue trains the network of
 `examples/demo_tasks.py` (64 inputs, 32 hidden units, 10 classes) on scikit-learn's handwritten digits:
 {epochs} epochs of {batches} batches of 32, in NumPy and float64. Each panel has one rule's training loss in
 colour, and those of all others in grey, on the same axes.
@@ -168,7 +170,14 @@ def main():
     draw(curves)
     with open(PAGE, "w", encoding="utf-8", newline="\n") as file:
         batches = len(demo_tasks.batches(demo_tasks.digits()))
-        text = TOP.format(command=COMMAND, epochs=EPOCHS, batches=batches, rows="\n".join(lines))
+        text = TOP.format(
+            command=COMMAND,
+            date=datetime.date.today().isoformat(),
+            numpy=np.__version__,
+            epochs=EPOCHS,
+            batches=batches,
+            rows="\n".join(lines),
+        )
         file.write(text)
     return 0
 

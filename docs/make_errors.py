@@ -1,6 +1,6 @@
 """Writes docs/errors.md: every message that kcompat raises, by class, so that a search for one finds it.
 
-    python docs/make_errors.py          # --check: only tell whether the page is up to date
+    python docs/make_errors.py          # --check: only tell whether it is up to date and tested
     python docs/make_errors.py --results .tox/results
 
 The messages are read from the source; what a class means, and what to do about it, is written here. Which
@@ -9,6 +9,7 @@ test produces a message is taken from a run of the tests with KCOMPAT_RECORD_ERR
 
 import argparse
 import ast
+import datetime
 import json
 import pathlib
 import re
@@ -102,7 +103,8 @@ CLASSES = {
 
 HEAD = """# Errors
 
-Written by `python docs/make_errors.py` from the source; do not edit.
+Written by `python docs/make_errors.py` from the source; do not edit. Which test produces a message was taken
+down by the tests as they ran, on the releases of [support](support.md); last on {date}, on a CPU, on Linux.
 
 Every error that kcompat raises itself is a `kcompat.KcompatError`, and also the kind of error that one
 would catch without knowing kcompat. A message says what was given, what was expected, and what to do; `…`
@@ -187,7 +189,7 @@ def _fits(text: str, said: str) -> bool:
 
 def tests() -> Dict[str, str]:
     """Message, as it is shown -> a test that produces it."""
-    found: Dict[str, str] = json.loads(TESTS.read_text(encoding="utf-8"))
+    found: Dict[str, str] = json.loads(TESTS.read_text(encoding="utf-8"))["tests"]
     return found
 
 
@@ -202,7 +204,8 @@ def take_results(folder: pathlib.Path) -> None:
                         known.setdefault(_shown(message.text), test.rpartition("/")[2])
     texts = {_shown(message.text) for message in made}
     kept = {text: known[text] for text in sorted(known) if text in texts}
-    TESTS.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    data = {"date": datetime.date.today().isoformat(), "tests": kept}
+    TESTS.write_text(json.dumps(data, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_classes() -> None:
@@ -220,7 +223,7 @@ def page() -> str:
     by_class: Dict[str, List[Message]] = {}
     for message in messages():
         by_class.setdefault(message.error, []).append(message)
-    parts = [HEAD]
+    parts = [HEAD.format(date=json.loads(TESTS.read_text(encoding="utf-8"))["date"])]
     for error, (also, means, cure) in CLASSES.items():
         parts.append("## `{}`\n\nAlso a {}. {} {}\n".format(error, also, means, cure))
         texts = sorted({_shown(message.text) for message in by_class.get(error, [])})
@@ -244,11 +247,14 @@ def main() -> int:
     args = parser.parse_args()
     if args.results is not None:
         take_results(args.results)
+    untested = {_shown(message.text) for message in messages()} - set(tests())
+    if untested:
+        print("No test produces:\n" + "\n".join(sorted(untested)), file=sys.stderr)
     if args.check:
         if target.read_text(encoding="utf-8") != page():
             print("docs/errors.md is out of date: run python docs/make_errors.py", file=sys.stderr)
             return 1
-        return 0
+        return int(bool(untested))
     target.write_text(page(), encoding="utf-8")
     return 0
 

@@ -320,6 +320,8 @@ def lineage(cls: object) -> Optional[str]:
     """
     if not isinstance(cls, type):
         return None
+    if hasattr(cls, "_kc_dialect"):  # of `hooks`: those that it is written against may be another API's
+        return str(cls.api)  # type: ignore[attr-defined]
     if _has(cls, "update_step"):
         names = {base.__name__ for base in cls.__mro__}
         if "_BaseOptimizer" in names:
@@ -361,7 +363,7 @@ def missing_hooks(cls: type, api: str) -> Tuple[str, ...]:
 
 
 def remedy(api: str) -> str:
-    """Return what brings an API, in words."""
+    """Return what brings an API, in words; `api` is one of `APIS`, and another name is a KeyError."""
     return _REMEDIES[api]
 
 
@@ -1006,11 +1008,19 @@ def _not_available(api: str, probe: _Probe, source: str = "") -> ApiNotAvailable
 
 
 def host_class(api: str, host: Optional[str] = None) -> type:
-    """Return the base class of the native optimizers of `api`, or raise ApiNotAvailableError.
+    """Return the base class of the native optimizers of `api`.
 
-    `host` names the package it is to be of ("tf.keras", "keras", "tf_keras"), where several have
-    the API. Looks only where that API can be, and without `host` no further than the first that
-    fits: asking for one API does not import what only another needs.
+    Looks only where that API can be, and without `host` no further than the first that fits:
+    asking for one API does not import what only another needs.
+
+    Args:
+        api: the name of an optimizer API.
+        host: the package it is to be of ("tf.keras", "keras", "tf_keras"), where several have the
+            API; None for the first.
+
+    Raises:
+        UnknownApiError: that is no API's name.
+        ApiNotAvailableError: no such API, or none of that host, is here.
     """
     with _LOCK:
         probe = _probe()

@@ -337,6 +337,9 @@ class UpdateRule:
     def init_shared(self, xp: Any) -> Mapping[str, Any]:
         """Optional: scalars that belong to all variables together (such as Prodigy's distance).
 
+        Args:
+            xp: the array namespace.
+
         Returns:
             name -> scalar array, in the compute dtype. `prepare` gets and returns them; `update` finds
             them on `hyper`.

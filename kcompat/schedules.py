@@ -101,7 +101,14 @@ class Schedule:
 
     @classmethod
     def from_config(cls: Type[ScheduleT], config: Mapping[str, Any]) -> ScheduleT:
-        """The schedule that `get_config` described."""
+        """The schedule that `get_config` described.
+
+        Args:
+            config: what it gave: the constructor's arguments by name.
+
+        Raises:
+            TypeError: one that the constructor does not have.
+        """
         return cls(**config)
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +157,11 @@ def is_description(value: Any) -> bool:
 def schedule_from(description: Mapping[str, Any]) -> Schedule:
     """The schedule that `describe_schedule` described.
 
+    Args:
+        description: what it gave: "module", "class" and "config".
+
     Raises:
+        ImportError: the module is not there.
         HyperparameterError: the module and name lead to something that is no schedule.
     """
     found: Any = importlib.import_module(description["module"])
@@ -432,7 +443,12 @@ class CyclicalLearningRate(Schedule):
         )
 
     def scale(self, xp: Any, x: Any) -> Any:
-        """What the height of a cycle is multiplied by."""
+        """What the height of a cycle is multiplied by, a scalar.
+
+        Args:
+            xp: the array namespace.
+            x: the number of the cycle, from 1, or the step, as `scale_mode` has it; a floating scalar.
+        """
         return self.scale_fn(x)
 
     def value(self, xp: Any, step: Any) -> Any:

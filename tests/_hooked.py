@@ -272,6 +272,67 @@ def lookahead_of_optimizer_v2(base):
     return Ahead
 
 
+def accumulator_of_optimizer_v2(base, lazy=False):
+    """A wrapper whose inner optimizer takes a step of its own, and counts it, once in a few.
+
+    A `lazy` one makes its counter in the first step, and slots of the inner optimizer by that one's hook.
+    """
+
+    class Accumulated(base):
+        def __init__(self, optimizer, every=2, name="Accumulated", **kwargs):
+            super().__init__(name, **kwargs)
+            self._optimizer = optimizer
+            self._every = every
+            self._track_trackable(self._optimizer, "inner_optimizer")
+
+        def _create_slots(self, var_list):
+            if lazy:
+                self._optimizer._create_slots(var_list)
+            else:
+                self._optimizer._create_all_weights(var_list)
+            for var in var_list:
+                self.add_slot(var, "sum")
+
+        def _counted(self):
+            if not lazy:
+                return self.iterations.read_value()
+            return self.add_weight("count", [], tf.int64, "zeros").assign_add(1)
+
+        def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+            grads_and_vars = list(grads_and_vars)
+            variables = [var for _, var in grads_and_vars]
+            added = super().apply_gradients(grads_and_vars, name, **kwargs)
+
+            def due():
+                sums = [self.get_slot(var, "sum") for var in variables]
+                pairs = [(total / self._every, var) for total, var in zip(sums, variables)]
+                done = self._optimizer.apply_gradients(pairs)
+                with tf.control_dependencies([] if done is None else [done]):
+                    for total in sums:
+                        total.assign(tf.zeros_like(total))
+                return tf.constant(True)
+
+            with tf.control_dependencies([] if added is None else [added]):
+                ready = tf.equal(self._counted() % self._every, 0)
+                return tf.cond(ready, due, lambda: tf.constant(False))
+
+        def _resource_apply_dense(self, grad, var, apply_state=None):
+            return self.get_slot(var, "sum").assign_add(grad)
+
+        def get_config(self):
+            config = super().get_config()
+            config["optimizer"] = tf.keras.optimizers.serialize(self._optimizer)
+            config["every"] = self._every
+            return config
+
+        @classmethod
+        def from_config(cls, config, custom_objects=None):
+            inner = tf.keras.optimizers.deserialize(config.pop("optimizer"), custom_objects=custom_objects)
+            return cls(inner, **config)
+
+    return Accumulated
+
+
 def adam_of_get_updates(base, K):
     """As it was written for Keras 2.2 and 2.3; `K` is Keras' backend."""
 

@@ -4,11 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from _apis import APIS
 
 from kcompat import cli
-from kcompat.benchmarking import job, report
+from kcompat.benchmarking import job, report, workloads
 from kcompat.benchmarking.cells import OPTIMIZERS, TARGETS, TF1, Job, jobs_of, shapes_of, target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,23 @@ def test_what_there_is_to_measure():
     assert {each.optimizer for each in session} == set(TF1)
     assert {each.against for each in jobs_of("keras_3", "jax", True, True, ["optax"])} == {"native", "optax"}
     assert shapes_of("variables 30") == [(100,)] * 30 and shapes_of("elements 10000") == [(10000,)]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_bound_is_adams_arithmetic(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(workloads, "_compiled", lambda: None)
+    bound = workloads.MemoryBound(any_job(size="tiny"))
+    if compiled and bound.by != "C":
+        pytest.skip("there is no C compiler here")
+    for _ in range(3):
+        bound()
+    p, g, m, v = 0.5, 0.1, 0.0, 0.0
+    for _ in range(3):
+        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+        p -= 0.001 * m / (v**0.5 + 1e-7)
+    for array, expected in zip(bound.arrays, (p, g, m, v)):
+        np.testing.assert_allclose(array, np.full(len(array), expected), rtol=1e-5)
 
 
 def test_rounds_take_turns_and_are_compared_one_by_one():
@@ -161,12 +179,16 @@ for count in (10, 100, 1000, 3000):
     SAMPLE.append(dict(scaling, measure="scaling", unit="ms", value=count / 10.0, first_ms=1.0 * count))
 
 
-@pytest.fixture
-def make_page():
-    spec = importlib.util.spec_from_file_location("make_page", str(ROOT / "benchmarks" / "make_page.py"))
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, str(ROOT / "benchmarks" / (name + ".py")))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def make_page():
+    return script("make_page")
 
 
 @pytest.mark.wide
@@ -192,6 +214,14 @@ def test_reasons_name_what_there_is(make_page):
     reasons = json.loads((ROOT / "benchmarks" / "reasons.json").read_text())["reasons"]
     names = {"measure", "unit", *Job._fields}
     assert all(set(each["of"]) <= names and each["reason"] for each in reasons)
+
+
+def test_the_table_of_hooks_is_made_of_their_results():
+    hooks = script("hooks")
+    text = hooks.PAGE.read_text(encoding="utf-8")
+    assert hooks.page(text) == text
+    results = [report.read(str(path)) for path in hooks.RESULTS.glob("*.json")]
+    assert {line[0] for line in hooks.rows(results)} == set(hooks.PACKAGES)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

@@ -53,6 +53,12 @@ def test_everything_is_on_the_page(text):
             widths = {}
 
 
+@pytest.mark.wide
+def test_the_readme_counts_the_rules():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        assert "{} optimizers, transforms and schedules".format(len(rules.CATALOGUE)) in file.read()
+
+
 class Various(UpdateRule):
     """A rule with * and | and <.
 
@@ -90,7 +96,7 @@ def test_what_is_said_of_a_rule():
 
 def test_differences_from_peers_are_those_of_rules():
     with open(MAKER.PEERS, encoding="utf-8") as file:
-        peers = json.load(file)
+        peers = json.load(file)["differences"]
     assert set(peers) <= set(rules.CATALOGUE)
     worst = [value for each in peers.values() for value in each.values()]
     assert len(worst) > 30 and np.median(worst) < 1e-9 and max(worst) < 0.05

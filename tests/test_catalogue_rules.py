@@ -5,6 +5,7 @@ already (test_rules_keras, test_rules_addons, test_rules_papers). With KCOMPAT_W
 docs/properties.json, of which `python docs/make_catalogue.py` makes a table.
 """
 
+import datetime
 import json
 import os
 
@@ -61,14 +62,15 @@ def table():
     found = {}
     yield found
     if os.environ.get("KCOMPAT_WRITE_PROPERTIES"):
-        everything = {}
+        places = {}
         if os.path.exists(PATH):
             with open(PATH, encoding="utf-8") as file:
-                everything = json.load(file)
+                places = json.load(file)["places"]
         for place, of_rules in found.items():
-            everything.setdefault(place, {}).update(of_rules)
+            places.setdefault(place, {}).update(of_rules)
         with open(PATH, "w", encoding="utf-8", newline="\n") as file:
-            json.dump(everything, file, indent=1, sort_keys=True)
+            data = {"date": datetime.date.today().isoformat(), "places": places}
+            json.dump(data, file, indent=1, sort_keys=True)
             file.write("\n")
 
 

@@ -124,6 +124,25 @@ class TestTensorFlow1:
             step(Mine())
 
     @eager
+    def test_variables_of_one_name(self):
+        class Mine(away("tf1")):
+            def __init__(self):
+                super().__init__(False, "Mine")
+
+            def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+                for grad, var in grads_and_vars:
+                    mean = tf.compat.v1.get_variable(var.name.split(":")[0] + "/mean", var.shape)
+                    var.assign_sub(grad + 0.0 * mean)
+
+        optimizer = Mine()
+        first, second = (tf.Variable(np.ones(2, "float32"), name="w") for _ in range(2))
+        optimizer.apply_gradients([(tf.ones([2]), first), (tf.ones([2]), second)])
+        before = [np.array(variable) for variable in (first, second)]
+        with raises("GradientError", "several variables have the same name, after which its apply_gradients"):
+            optimizer.apply_gradients([(tf.ones([2]), second), (tf.ones([2]), first)])
+        np.testing.assert_array_equal([np.array(variable) for variable in (first, second)], before)
+
+    @eager
     def test_finish_in_a_strategy(self):
         class Mine(away("tf1")):
             def __init__(self):
@@ -190,6 +209,17 @@ class TestKeras:
             base(0.1, clip_norm=1.0)
         with raises("HyperparameterError", "expected one of clipnorm, clipvalue and global_clipnorm"):
             base(0.1, clipnorm=1.0, clipvalue=1.0)
+
+    @eager
+    def test_gradients_and_variables_that_do_not_pair(self):
+        class Mine(away("keras")):
+            def update_step(self, gradient, variable, learning_rate):
+                variable.assign_sub(learning_rate * gradient)
+
+        variable = tf.Variable(np.ones(2, "float32"), name="w")
+        with raises("GradientError", r"Mine.apply\(\) was given 2 gradients for 1 variables"):
+            Mine(0.1).apply([tf.ones([2]), tf.ones([2])], [variable])
+        np.testing.assert_array_equal(np.array(variable), np.ones(2))
 
     @eager
     def test_what_a_traced_step_can_not_change(self):

@@ -336,6 +336,40 @@ class TestWrappers:
         optimizer.lr = 0.5
         assert float(optimizer._optimizer.learning_rate) == 0.5
 
+    @eager
+    @pytest.mark.parametrize("api", APIS)
+    @pytest.mark.parametrize("how", ["copy", "lazy", "weights", "store", "checkpoint"])
+    def test_an_optimizer_inside_that_counts_its_own_steps(self, how, api, tmp_path):
+        inner, cls = written("optimizer_v2", api), hooks.base_class("optimizer_v2", api)
+        cls = _hooked.accumulator_of_optimizer_v2(cls, how == "lazy")
+        if not hasattr(cls, "_kc_dialect"):
+            pytest.skip("it is the host's own class")
+        rows = dense(GRADIENTS) + dense(GRADIENTS)[:3]
+        optimizer, variables = cls(inner(0.05, epsilon=1e-3)), eager_variables(START)
+        for row in rows[:5]:
+            optimizer.apply_gradients(pairs(row, variables))
+        twin, others = cls(inner(0.05, epsilon=1e-3)), eager_variables([v.numpy() for v in variables])
+        if how in ("copy", "lazy"):
+            twin = copy.deepcopy(optimizer)
+        elif how == "weights":
+            twin.build(others)
+            twin.set_weights(optimizer.get_weights())
+        elif how == "store":
+            store = {}
+            optimizer.save_own_variables(store)
+            twin.load_own_variables(store)
+        else:
+            twin.build(others)
+            checkpoint = tf.train.Checkpoint(optimizer=optimizer, v0=variables[0], v1=variables[1])
+            path = checkpoint.save(str(tmp_path / "ckpt"))
+            tf.train.Checkpoint(optimizer=twin, v0=others[0], v1=others[1]).restore(path)
+        for row in rows[5:]:
+            twin.apply_gradients(pairs(row, others))
+        means = [[(a + b) / 2 for a, b in zip(*two)] for two in zip(rows[::2], rows[1::2])]
+        rule = kcompat.rules.Adam(0.05, epsilon=1e-3)
+        close([v.numpy() for v in others], kcompat.testing.reference(rule, START, means)[0])
+        assert [int(twin.iterations), int(twin._optimizer.iterations)] == [8, 4]
+
 
 # Classes on the bases that are here, whatever they are: `adopt` reads the dialect off the code.
 def foreign(dialect):

@@ -19,25 +19,39 @@ APIS = [
 # Those on which a class of TensorFlow 1 is no native one.
 OTHERS = [api for api in APIS if api != "tf1"]
 
-pytestmark = [
-    pytest.mark.wide,
-    pytest.mark.skipif(not tf.executing_eagerly(), reason="in TensorFlow 1, eager mode is off"),
-]
+pytestmark = pytest.mark.wide
+
+eager = pytest.mark.skipif(not tf.executing_eagerly(), reason="what happens at once, which a graph does not")
 
 
-def trained(optimizer, steps=3, names=("v0", "v1")):
-    """Steps of the gradients [0.5, -1] and twice that: the first eager, the others traced."""
-    variables = [tf.Variable([1.0, 2.0], name=name) for name in names]
+def trained(make, steps=3, names=("v0", "v1"), read=None):
+    """Steps of the gradients [0.5, -1] and twice that. Returns the variables' values.
 
-    def step():
-        grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(variables))]
-        optimizer.apply_gradients(zip(grads, variables))
+    The first is eager and the others are traced; in TensorFlow 1 all are a session's. Of variables of the
+    optimizer that `read` gives, the values come first.
+    """
+    grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(names))] if tf.executing_eagerly() else []
+    if grads:
+        optimizer, variables = make(), [tf.Variable([1.0, 2.0], name=name) for name in names]
 
-    step()
-    traced = tf.function(step)
-    for _ in range(steps - 1):
-        traced()
-    return [variable.numpy() for variable in variables]
+        def step():
+            optimizer.apply_gradients(zip(grads, variables))
+
+        step()
+        traced = tf.function(step)
+        for _ in range(steps - 1):
+            traced()
+        return [each.numpy() for each in [*(read(optimizer) if read else ()), *variables]]
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.keras.backend.set_session(session)
+        grads = [tf.constant([0.5, -1.0]) * (i + 1) for i in range(len(names))]
+        optimizer = make()
+        variables = [v1.Variable([1.0, 2.0], name=name, use_resource=True) for name in names]
+        done = optimizer.apply_gradients(zip(grads, variables))
+        session.run(v1.global_variables_initializer())
+        for _ in range(steps):
+            session.run(done)
+        return session.run([*(read(optimizer) if read else ()), *variables])
 
 
 class TestAbstract:
@@ -81,8 +95,8 @@ class TestAbstract:
 
     def test_each_has_the_base_class_for_its_hooks(self):
         scaled, of_keras_2, of_optimizer_v2 = self.classes()
-        np.testing.assert_allclose(trained(of_keras_2())[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
-        np.testing.assert_allclose(trained(of_optimizer_v2())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+        np.testing.assert_allclose(trained(of_keras_2)[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
+        np.testing.assert_allclose(trained(of_optimizer_v2)[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
         optimizer = of_optimizer_v2(0.3)
         assert isinstance(optimizer, scaled)
         assert of_optimizer_v2.from_config(optimizer.get_config()).rate == 0.3
@@ -101,7 +115,7 @@ class TestAbstract:
 
             assert issubclass(Named, tf.keras.optimizers.SGD)
         assert issubclass(Named, tf.keras.optimizers.SGD)
-        np.testing.assert_allclose(trained(Named(0.1), 1)[0], [1 - 0.05, 2 + 0.1], rtol=1e-6)
+        np.testing.assert_allclose(trained(lambda: Named(0.1), 1)[0], [1 - 0.05, 2 + 0.1], rtol=1e-6)
 
     def test_hooks_that_come_too_late(self):
         with hooks.installed():
@@ -146,9 +160,13 @@ def test_names_of_both(api):
         def get_config(self):
             return super().get_config()
 
-    optimizer = Clashing()
-    np.testing.assert_allclose(trained(optimizer)[0], [1 - 0.15, 2 + 0.3], rtol=1e-6)
-    assert (optimizer.weight_decay, optimizer._read(), int(optimizer.iterations)) == (0.1, 3, 3)
+    def read(optimizer):
+        assert (optimizer.weight_decay, optimizer._read()) == (0.1, 3)
+        return [optimizer.iterations]
+
+    done, value, _ = trained(Clashing, read=read)
+    np.testing.assert_allclose(value, [1 - 0.15, 2 + 0.3], rtol=1e-6)
+    assert done == 3
 
 
 @pytest.mark.parametrize(
@@ -156,6 +174,7 @@ def test_names_of_both(api):
     [
         ("optimizer_v2", "_distributed_apply"),
         ("optimizer_v2", "finalize_variable_values"),
+        ("optimizer_v2", "get_gradients"),
         ("keras", "_update_step"),
         ("keras", "finalize_variable_values"),
     ],
@@ -164,6 +183,12 @@ def test_a_hook_that_nothing_calls(dialect, hook):
     base = hooks.base_class(dialect, "tf1")
     with pytest.raises(kcompat.HookError, match=r"Ignored overrides {}\(\)".format(hook)):
         type("Ignored", (base,), {hook: lambda self, *args: None})
+
+
+def test_get_gradients_beside_a_hook_that_is_called():
+    """A wrapper for graphs and for eager mode has both."""
+    methods = {name: lambda self, *args: None for name in ("get_gradients", "_compute_gradients")}
+    assert type("Both", (hooks.base_class("optimizer_v2", "tf1"),), methods)
 
 
 class Whole(v1.train.Optimizer):
@@ -203,17 +228,18 @@ class TestWholeSteps:
     @pytest.mark.parametrize("api", OTHERS)
     @pytest.mark.parametrize("names", [("v0", "v1"), ("same", "same")])
     def test_variables_that_a_step_makes(self, api, names):
-        optimizer = hooks.adopt(Whole, api)(0.1)
+        made = hooks.adopt(Whole, api)
         expected = [np.array([1.0, 2.0]) for _ in names]
         for i, value in enumerate(expected):
             m = np.zeros(2)
             for _ in range(3):
                 m = 0.5 * m + np.array([0.5, -1.0]) * (i + 1)
                 value -= 0.1 * m
-        np.testing.assert_allclose(trained(optimizer, names=names), expected, rtol=1e-6)
-        assert int(optimizer.iterations) == 3
-        assert len(optimizer.get_weights()) == 1 + 2
+        done, *values = trained(lambda: made(0.1), names=names, read=lambda optimizer: optimizer.weights[:1])
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+        assert done == 3
 
+    @eager
     @pytest.mark.parametrize("api", OTHERS)
     def test_variables_of_one_name_in_another_order(self, api):
         optimizer = hooks.adopt(Whole, api)(0.1)
@@ -223,6 +249,7 @@ class TestWholeSteps:
         with pytest.raises(kcompat.GradientError, match="have the same name"):
             optimizer.apply_gradients(pairs[1:])
 
+    @eager
     @pytest.mark.parametrize("api", OTHERS)
     def test_it_calls_the_step_of_its_base_class(self, api):
         optimizer = hooks.adopt(Doubled, api)(0.1)
@@ -250,12 +277,12 @@ class TestWholeSteps:
                 super().__init__(learning_rate=0.1, name="Twice")
 
             def apply(self, grads, trainable_variables=None):
-                return super().apply([2 * grad for grad in grads], trainable_variables)
+                super().apply([2 * grad for grad in grads], trainable_variables)
 
             def update_step(self, gradient, variable, learning_rate):
                 self.assign_sub(variable, learning_rate * gradient)
 
-        np.testing.assert_allclose(trained(Twice())[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
+        np.testing.assert_allclose(trained(Twice)[0], [1 - 0.3, 2 + 0.6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -268,7 +295,7 @@ def test_a_counter_in_place_of_the_hosts(api):
     class Counting(base):
         def __init__(self):
             super().__init__("Counting")
-            self.done = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self.done = v1.Variable(0, dtype=tf.int64, trainable=False, use_resource=True)
 
         @property
         def iterations(self):
@@ -283,6 +310,162 @@ def test_a_counter_in_place_of_the_hosts(api):
         def get_config(self):
             return super().get_config()
 
-    optimizer = Counting()
-    np.testing.assert_allclose(trained(optimizer)[0], [1 - 1.5, 2 + 3.0], rtol=1e-6)
-    assert int(optimizer.done) == 3
+    done, value, _ = trained(Counting, read=lambda optimizer: [optimizer.done])
+    np.testing.assert_allclose(value, [1 - 1.5, 2 + 3.0], rtol=1e-6)
+    assert done == 3
+
+
+def as_packages_are_written():
+    """Classes that do what packages do: name -> (what makes an optimizer, the sum of its steps' factors)."""
+    with hooks.installed():
+        import keras
+        from keras import ops
+        from tensorflow.keras import backend as K
+
+        class Plain(tf.keras.optimizers.Optimizer):
+            def __init__(self, learning_rate=0.1, name="Plain", **kwargs):
+                super().__init__(name, **kwargs)
+                self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
+
+            def _create_slots(self, var_list):
+                pass
+
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                return var.assign_sub(self._decayed_lr(var.dtype.base_dtype) * grad)
+
+            def get_config(self):
+                rate = self._serialize_hyperparameter("learning_rate")
+                return dict(super().get_config(), learning_rate=rate)
+
+        class Multiplied(Plain):
+            multipliers = {"v0": 0.5, "other": 2.0}
+
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                factors = [value for key, value in self.multipliers.items() if key in var.name]
+                return super()._resource_apply_dense(grad * factors[0] if factors else grad, var, apply_state)
+
+        class OnSGD(tf.keras.optimizers.SGD):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                return super()._resource_apply_dense(grad, var, apply_state)
+
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                doubled = [(2 * grad, var) for grad, var in grads_and_vars]
+                return super().apply_gradients(doubled, name=name, **kwargs)
+
+        class OfBackend(Plain):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                step = K.cast(self.iterations + 1, K.floatx())
+                rate = self._hyper["learning_rate"] * K.sqrt(K.square(step))
+                return v1.assign_sub(var, rate * grad, use_locking=self._use_locking)
+
+        class ReadsSchedule(Plain):
+            def _resource_apply_dense(self, grad, var, apply_state=None):
+                rate = self._get_hyper("learning_rate")
+                assert isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule)
+                return var.assign_sub(rate(tf.cast(self.iterations, tf.float32)) * grad)
+
+        class Whole(Plain):
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                pairs = list(grads_and_vars)
+                with tf.init_scope():
+                    self._create_all_weights([var for _, var in pairs])
+                state = self._prepare([var for _, var in pairs])
+                done = [self._resource_apply_dense(grad, var, apply_state=state) for grad, var in pairs]
+                with tf.control_dependencies([each for each in done if each is not None]):
+                    return self.iterations.assign_add(1)
+
+        class Listed(Plain):
+            def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+                done = super().apply_gradients(grads_and_vars, name, **kwargs)
+                assert len(self.variables()) >= 1
+                return done
+
+        class OfKeras3(keras.optimizers.Optimizer):
+            def __init__(self, learning_rate=0.1, name="OfKeras3", **kwargs):
+                super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+
+            def update_step(self, gradient, variable, learning_rate):
+                self.assign_sub(variable, ops.multiply(gradient, learning_rate))
+
+        class AroundKeras3(keras.optimizers.Optimizer):
+            def __init__(self, inner, name="AroundKeras3", **kwargs):
+                super().__init__(learning_rate=0.0, name=name, **kwargs)
+                self.inner = inner
+
+            def build(self, variables):
+                if not self.built:
+                    self.inner.build(variables)
+                    super().build(variables)
+
+            def apply(self, grads, trainable_variables=None):
+                if not self.built:
+                    self.build(trainable_variables)
+                self.inner.apply([ops.multiply(grad, 2.0) for grad in grads], trainable_variables)
+
+            def update_step(self, gradient, variable, learning_rate):
+                pass
+
+        class Decoupled(tf.train.Optimizer):
+            def __init__(self, rate=0.1, name="Decoupled"):
+                super().__init__(False, name)
+                self._learning_rate, self._decayed = rate, None
+
+            def _prepare(self):
+                self._rate = tf.convert_to_tensor(self._call_if_callable(self._learning_rate))
+
+            def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
+                self._decayed = decay_var_list
+                return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+            def _apply_dense(self, grad, var):
+                return tf.group(v1.assign_sub(var, tf.cast(self._rate, var.dtype.base_dtype) * grad))
+
+            _resource_apply_dense = _apply_dense
+
+    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([0, 1], [0.1, 0.2, 0.3])
+    return {
+        "multipliers": (Multiplied, 0.15),
+        "a subclass of SGD": (lambda: OnSGD(0.1), 0.6),
+        "backend": (OfBackend, 0.6),
+        "schedule": (lambda: ReadsSchedule(schedule), 0.6),
+        "a step of its own": (Whole, 0.3),
+        "variables()": (Listed, 0.3),
+        "keras 3": (OfKeras3, 0.3),
+        "around keras 3": (lambda: AroundKeras3(OfKeras3()), 0.6),
+        "tensorflow 1": (Decoupled, 0.3),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "multipliers",
+        "a subclass of SGD",
+        "backend",
+        "schedule",
+        "a step of its own",
+        "variables()",
+        "keras 3",
+        "around keras 3",
+        "tensorflow 1",
+    ],
+)
+def test_as_packages_are_written(case):
+    make, factor = as_packages_are_written()[case]
+    value = trained(make)[0]
+    np.testing.assert_allclose(value, [1 - 0.5 * factor, 2 + factor], rtol=1e-6)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_step_that_is_copied_from_the_base_class(api):
+    class Copied(hooks.base_class("optimizer_v2", api)):
+        def apply_gradients(self, grads_and_vars, name=None, **kwargs):
+            return self._distributed_apply(None, list(grads_and_vars), name=name, apply_state={})
+
+        def get_config(self):
+            return {}
+
+    if not hasattr(Copied, "_kc_dialect"):
+        pytest.skip("it is the host's own class")
+    with pytest.raises(kcompat.HookError, match=r"calls _distributed_apply\(\)"):
+        Copied("Copied").apply_gradients([])

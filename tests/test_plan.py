@@ -483,3 +483,38 @@ def test_a_step_again_checks_what_it_is_given(api):
     optimizer.learning_rate = 0.5
     optimizer.apply_gradients(good)
     assert [to_numpy(v)[0, 0] for v in variables] == [-3.5, -3.5]
+
+
+def run_by(operation):
+    """An operation of a graph, and all that it needs."""
+    found, todo = set(), [operation]
+    while todo:
+        each = todo.pop()
+        if each not in found:
+            found.add(each)
+            todo += [tensor.op for tensor in each.inputs] + list(each.control_inputs)
+    return found
+
+
+@first
+def test_of_a_table_only_the_rows_are_read(api, mode):
+    """Once rows of a resource variable have been written, TensorFlow copies all of it when it is read."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() if "graph" in mode else contextlib.ExitStack():
+        optimizer = kcompat.optimizer(rules.LazyAdam(0.1), api)
+        variable = make_variable(api, np.ones((7, 2), np.float32), "table", mode)
+        grad = tf.IndexedSlices(tf.ones((2, 2)), tf.constant([1, 4]), tf.constant([7, 2], tf.int64))
+
+        def step():
+            return optimizer.apply_gradients([(grad, variable)])
+
+        step_done = step()
+        if "graph" in mode:
+            operations = run_by(getattr(step_done, "op", step_done))
+        else:
+            function = tf.function(lambda: [step(), None][1]).get_concrete_function()
+            operations = function.graph.get_operations()
+    read = [each.type for each in operations if each.outputs and each.outputs[0].shape.as_list() == [7, 2]]
+    assert "ReadVariableOp" not in read
+    assert sum("Gather" in each.type for each in operations) == 3

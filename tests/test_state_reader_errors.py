@@ -30,6 +30,7 @@ SGD = (
     node(name="iter", key="i"),
     node(name="SGD/w/momentum", key="m"),
 )
+TF1 = (*SGD[:2], node({"iterations": 3}, slots=[(1, "momentum", 4)]), *SGD[3:])  # kcompat's own
 NUMBERS = {"w": ONE, "m": ONE, "i": COUNT}
 ONLY_READ = found.Asked(False, None, {}, None, None)
 
@@ -67,6 +68,8 @@ GRAPHS = [
     ({**NUMBERS, **graph(b"\x0a\x7f")}, {}, r"its graph of objects is damaged: field 1 goes on past the end"),
     ({**NUMBERS, **graph(node({"w": 7}))}, {}, r"its graph of objects is damaged\."),
     ({**muon("momentums"), **NUMBERS, "i": np.ones(2, "int64")}, {}, r"i has shape \(2,\); expected a sc"),
+    ({**graph(*SGD), **NUMBERS, "i": np.ones(2, "int64")}, {}, r"i has shape \(2,\); expected a scalar"),
+    ({**graph(*TF1), **NUMBERS, "i": np.ones(1, "int64")}, {}, r"i has shape \(1,\); expected a scalar"),
     ({**graph(*SGD), **NUMBERS}, {"rule": "Nope"}, "the optimizer is Nope, and is to be one of Adadelta, "),
     (
         {**muon("momentums", "adam_momentums"), **NUMBERS},

@@ -41,8 +41,8 @@ def optimizer_class(
 
     Returns:
         A subclass of the host's own optimizer base class. Its constructor takes the rule's hyperparameters in
-        their order and then, by keyword, name, weight_decay, clipnorm, clipvalue and global_clipnorm. The
-        same arguments give the same class.
+        their order and then, by keyword, the base arguments that `optimizer` lists. The same arguments give
+        the same class.
 
     Raises:
         RuleError: `rule` is no rule class.
@@ -82,10 +82,18 @@ def optimizer(
     Args:
         rule: an update rule, such as `kcompat.rules.Adam(learning_rate=0.01)`.
         api, host: as for `optimizer_class`.
-        **base_arguments: name, weight_decay, clipnorm, clipvalue, global_clipnorm.
+        **base_arguments: Keras 3's, on every API: name, weight_decay, clipnorm, clipvalue, global_clipnorm,
+            use_ema, ema_momentum (0.99), ema_overwrite_frequency, gradient_accumulation_steps; with Keras 3
+            also loss_scale_factor. What is not given is off.
+
+    Returns:
+        An instance of `optimizer_class` of the rule's class, which runs this very rule.
 
     Raises:
-        As `optimizer_class` and its constructor.
+        RuleError: `rule` is no instance of an `UpdateRule`.
+        UnknownArgumentError: a base argument that optimizers do not have.
+        HyperparameterError: a base argument with a value that it can't have.
+        ApiNotAvailableError: as for `optimizer_class`.
     """
     if not isinstance(rule, UpdateRule):
         raise RuleError(

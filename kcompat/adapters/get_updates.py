@@ -254,7 +254,19 @@ class GetUpdatesAdapter(TensorFlowAdapter):
     def compute_gradients(
         self, loss: Any, var_list: Any = None, grad_loss: Any = None, tape: Any = None
     ) -> List[Tuple[Any, Any]]:
-        """Pairs (gradient, variable) of a loss: a graph's tensor, a callable, or a tensor with its tape."""
+        """Pairs (gradient, variable) of a loss; a gradient that there is not is None.
+
+        Args:
+            loss: a callable that computes it, a tensor with the `tape` that recorded it, or a tensor of a
+                TensorFlow 1 graph.
+            var_list: the variables, or a callable that gives them; those that were watched by default (in a
+                graph, all trainable ones).
+            grad_loss: the gradient of what is computed from the loss.
+            tape: the tape that recorded the loss.
+
+        Raises:
+            GradientError: in eager mode a tensor without its tape.
+        """
         return self._gradients(loss, var_list, tape, grad_loss)
 
     # Configuration and copies.

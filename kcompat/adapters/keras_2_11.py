@@ -117,7 +117,7 @@ class Keras211Adapter(TensorFlowAdapter):
     # The host's hooks.
 
     def update_step(self, gradient: Any, variable: Any) -> None:
-        """Updates one variable, without counting the step."""
+        """Updates one variable from its gradient, without counting the step."""
         self._update_one(gradient, variable)
 
     @_no_autograph
@@ -159,7 +159,18 @@ class Keras211Adapter(TensorFlowAdapter):
         return self._clipped(grads)
 
     def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
-        """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
+        """Pairs (gradient, variable) of a loss; a gradient that there is not is None.
+
+        Args:
+            loss: a callable that computes it, a tensor with the `tape` that recorded it, or a tensor of a
+                TensorFlow 1 graph.
+            var_list: the variables, or a callable that gives them; None for those that were watched (in a
+                graph, all trainable ones).
+            tape: the tape that recorded the loss.
+
+        Raises:
+            GradientError: in eager mode a tensor without its tape.
+        """
         return self._gradients(loss, var_list, tape, None)
 
     # Configuration.

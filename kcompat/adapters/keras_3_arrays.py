@@ -277,11 +277,23 @@ class Keras3ArraysAdapter(Keras3Base):
 
         Returns:
             The step counter.
+
+        Raises:
+            GradientError: as `compute_gradients` and `apply_gradients`.
         """
         return self.apply_gradients(self.compute_gradients(loss, var_list), global_step=global_step)
 
     def compute_gradients(self, loss: Any, var_list: Any = None) -> List[Tuple[Any, Any]]:
-        """Pairs (gradient, variable) of a loss: a callable that computes it, or (PyTorch) the loss."""
+        """Pairs (gradient, variable) of a loss; a gradient that there is not is None.
+
+        Args:
+            loss: a callable that computes it, or (PyTorch) the loss.
+            var_list: the variables, or a callable that gives them; those that the optimizer is built on by
+                default.
+
+        Raises:
+            GradientError: no variables; or a loss that no gradient can be computed of.
+        """
         if callable(var_list):
             var_list = var_list()
         if var_list is None:

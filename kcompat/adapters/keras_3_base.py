@@ -115,6 +115,12 @@ class Keras3Base(StepAdapter):
 
         Keras' own loader of HDF5 files sets them before: it builds the optimizer on the model's own
         variables, to which those of its layers do not belong.
+
+        Args:
+            weights: arrays, as `get_weights` gave them.
+
+        Raises:
+            StateError: too many, too few or of other shapes; of those that wait, when the optimizer is built.
         """
         arrays = [np.asarray(weight) for weight in weights]
         if not self._kc.variables and len(arrays) > 1:
@@ -182,7 +188,10 @@ class Keras3Base(StepAdapter):
     # The host's hooks.
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
-        """Updates one variable, without counting the step. The learning rate is the optimizer's own."""
+        """Updates one variable from its gradient, without counting the step.
+
+        `learning_rate` is what Keras passes, and is not looked at: the step has the optimizer's own.
+        """
         self._update_one(gradient, variable)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Optional[Sequence[Any]] = None) -> None:

@@ -94,5 +94,14 @@ class Keras3TensorFlowAdapter(Keras3Base, TensorFlowAdapter):
         return self._iterations_variable()
 
     def compute_gradients(self, loss: Any, var_list: Any, tape: Any = None) -> Any:
-        """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""
+        """Pairs (gradient, variable) of a loss; a gradient that there is not is None.
+
+        Args:
+            loss: a callable that computes it, or a tensor with the `tape` that recorded it.
+            var_list: the variables, or a callable that gives them; None for those that were watched.
+            tape: the tape that recorded the loss.
+
+        Raises:
+            GradientError: a tensor without its tape.
+        """
         return self._gradients(loss, var_list, tape, None)

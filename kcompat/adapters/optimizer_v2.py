@@ -234,6 +234,10 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
     def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
         """The gradients of a loss in a graph, unclipped: clipping is part of the step.
 
+        Args:
+            loss: a tensor.
+            params: the variables.
+
         Raises:
             ValueError: a variable has none.
         """

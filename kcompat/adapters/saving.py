@@ -352,14 +352,21 @@ class Saving:
     # Keras' newer file formats: `.keras` and `.weights.h5`.
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the state into a file that Keras saves: called by Keras."""
+        """Writes the state into a file that Keras saves: called by Keras.
+
+        Args:
+            store: what takes arrays by name.
+        """
         self._take_state().to_store(store)
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the state from a file that Keras loads: called by Keras.
 
         Before the optimizer is built, the state waits for its variables. Of a file without it, or with
-        another optimizer's, nothing is taken, with a warning.
+        another optimizer's, nothing is taken, with a warning; nor are slots that fit none of the variables.
+
+        Args:
+            store: what has arrays by name.
         """
         saved = SavedState.from_store(store)
         if saved is None:

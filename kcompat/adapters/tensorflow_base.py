@@ -114,7 +114,14 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     @_no_autograph
     def build(self, var_list: Sequence[Any]) -> None:
-        """Creates the optimizer's variables for these variables; those it knows already are passed over."""
+        """Creates the optimizer's variables for these variables; those it knows already are passed over.
+
+        Args:
+            var_list: the variables, float16, bfloat16, float32 or float64.
+
+        Raises:
+            GradientError: one of another dtype, or one that can't be trained here.
+        """
         with tf.init_scope():
             self._build(list(var_list))
 
@@ -162,6 +169,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _take_rows(self, array: Any, rows: Any) -> Any:
         return tf.gather(array, rows)
+
+    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
+        whole = rows is None or self._shape(target)[:1] != self._shape(variable)[:1]
+        if whole or self._has_strategy():
+            return super()._rows(target, rows, variable)
+        # Once rows of a resource variable have been written, TensorFlow copies all of it where it is read.
+        return self._take_rows(self._native(target), rows)
 
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         return tf.cast(value, self._native(variable).dtype.base_dtype)
@@ -1246,6 +1260,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
         Returns:
             In a graph, the operation to run.
+
+        Raises:
+            GradientError: in eager mode a tensor without its tape; or as `apply_gradients`.
         """
         pairs = self._gradients(loss, var_list, tape, grad_loss)
         return self.apply_gradients(pairs, name=name, global_step=global_step)

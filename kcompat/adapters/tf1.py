@@ -200,7 +200,20 @@ class TF1Adapter(TensorFlowAdapter):
         colocate_gradients_with_ops: bool = False,
         grad_loss: Any = None,
     ) -> Any:
-        """Pairs (gradient, variable) of a loss; as the host's, and `var_list` may be a callable."""
+        """Pairs (gradient, variable) of a loss; a gradient that there is not is None.
+
+        Args:
+            loss: a tensor of a graph, or a callable that computes it, which eager mode needs.
+            var_list: the variables, or a callable that gives them; all trainable ones by default.
+            gate_gradients: the host's `GATE_NONE`, `GATE_OP` (its default, 1) or `GATE_GRAPH`.
+            aggregation_method: how gradients are added up, a `tf.AggregationMethod`.
+            colocate_gradients_with_ops: whether gradients are computed where their operations are.
+            grad_loss: the gradient of what is computed from the loss.
+
+        Raises:
+            ValueError: the host's: no variables, or an argument that it does not know.
+            RuntimeError: the host's: in eager mode a loss that is no callable.
+        """
         if callable(var_list):
             if callable(loss):  # which may be what makes the variables, so it goes first
                 return self._gradients(loss, var_list, None, grad_loss)
@@ -226,7 +239,23 @@ class TF1Adapter(TensorFlowAdapter):
         grad_loss: Any = None,
         tape: Any = None,
     ) -> Any:
-        """Computes the gradients of a loss and takes one step; arguments as the host's, and `tape`."""
+        """Computes the gradients of a loss and takes one step.
+
+        Args:
+            loss: as for `compute_gradients`, or a tensor with the `tape` that recorded it.
+            global_step: a variable to add 1 to, after the step.
+            var_list, gate_gradients, aggregation_method, colocate_gradients_with_ops: as for
+                `compute_gradients`, which is not called with a `tape`.
+            name: a name for the operations.
+            grad_loss: the gradient of what is computed from the loss.
+            tape: the tape that recorded the loss.
+
+        Returns:
+            In a graph the operation to run, else None.
+
+        Raises:
+            GradientError: no gradient, or one that does not fit its variable.
+        """
         if tape is not None:
             pairs = self._gradients(loss, var_list, tape, grad_loss)
         else:

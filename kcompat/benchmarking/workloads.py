@@ -63,6 +63,8 @@ def optimizer_of(job: Job, ours: bool) -> Any:
         return getattr(importlib.import_module("..optimizers." + job.api, __package__), name)(**arguments)
     package = _native_package(job.api)
     if job.api == "tf1":
+        if job.optimizer not in cells.TF1:
+            raise NotHere("tf.compat.v1.train has no {}".format(job.optimizer))
         name, arguments = cells.TF1[job.optimizer]
     if not hasattr(package, name):
         raise NotHere("{} has no {}".format(package.__name__, name))
@@ -302,35 +304,45 @@ void adam(float *p, const float *g, float *m, float *v, long n, float rate, floa
 """
 
 
-def memory_bound(job: Job) -> Tuple[Step, str]:
-    """Adam's step in a loop that does nothing else, and what runs it: a C compiler, or NumPy without one."""
-    values, grads = _arrays(job)
-    total = sum(value.size for value in values)
-    p, g, m, v = (np.full(total, number, "float32") for number in (0.5, 0.1, 0.0, 0.0))
-    compiled = _compiled()
-    if compiled is not None:
-        pointers = [array.ctypes.data for array in (p, g, m, v)]
-        return lambda: compiled(*pointers, total, 0.001, 0.1, 0.001, 1e-7), "C"
-    block = 2**15
-    a, b = np.empty(block, "float32"), np.empty(block, "float32")
+class MemoryBound:
+    """Adam's step in a loop that does nothing else.
 
-    def step() -> None:
-        for i in range(0, total, block):
-            part = slice(i, min(i + block, total))
-            x, y = a[: part.stop - i], b[: part.stop - i]
-            np.multiply(g[part] - m[part], np.float32(0.1), out=x)
-            m[part] += x
-            np.multiply(g[part], g[part], out=y)
-            y -= v[part]
+    Attributes:
+        by: what runs it: "C", or "NumPy" where there is no compiler.
+        arrays: parameter, gradient, first and second moment: each all variables' in one.
+    """
+
+    def __init__(self, job: Job) -> None:
+        values, _ = _arrays(job)
+        total = sum(value.size for value in values)
+        self.arrays = [np.full(total, number, "float32") for number in (0.5, 0.1, 0.0, 0.0)]
+        self._loop = _compiled()
+        self.by = "NumPy" if self._loop is None else "C"
+
+    def __call__(self) -> None:
+        """One step."""
+        if self._loop is None:
+            self._in_blocks()
+        else:
+            pointers = [array.ctypes.data for array in self.arrays]
+            self._loop(*pointers, self.arrays[0].size, 0.001, 0.1, 0.001, 1e-7)
+
+    def _in_blocks(self, block: int = 2**15) -> None:
+        a, b = np.empty(block, "float32"), np.empty(block, "float32")
+        for i in range(0, self.arrays[0].size, block):
+            p, g, m, v = (array[i : i + block] for array in self.arrays)
+            x, y = a[: p.size], b[: p.size]
+            np.multiply(g - m, np.float32(0.1), out=x)
+            m += x
+            np.multiply(g, g, out=y)
+            y -= v
             y *= np.float32(0.001)
-            v[part] += y
-            np.sqrt(v[part], out=y)
+            v += y
+            np.sqrt(v, out=y)
             y += np.float32(1e-7)
-            np.divide(m[part], y, out=x)
+            np.divide(m, y, out=x)
             x *= np.float32(0.001)
-            p[part] -= x
-
-    return step, "NumPy"
+            p -= x
 
 
 def _compiled() -> Any:

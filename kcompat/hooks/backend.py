@@ -161,7 +161,7 @@ def _noted(x: Any, value: Callable[[], Any], otherwise: Callable[[], Any]) -> An
 
 
 def update(x: Any, new_x: Any) -> Any:
-    """Writes a variable: in a step once everything is read. Returns its new value."""
+    """Writes `new_x` into the variable `x`: in a step once everything is read. Returns its new value."""
     return _noted(x, lambda: new_x, lambda: _host().update(x, new_x))
 
 

@@ -63,6 +63,9 @@ class HooksRule(UpdateRule):
 
 _RULE = HooksRule()
 
+# Under which a wrapper's state has the step counter of the optimizer inside: no variable has such a name.
+_STEPS = "steps:0"
+
 # Attributes of classes that Keras 3's optimizers have, too.
 _SHARED_NAMES = ("_exclude_from_weight_decay",)
 
@@ -275,6 +278,14 @@ class Hooked:
                 this._kc.variables.pop(key, None)
             raise
 
+    def _build_missing(self, variables: Sequence[Any]) -> None:
+        super()._build_missing(variables)  # type: ignore[misc]
+        unbuilt = self.__dict__.pop("_kc_unbuilt", None)
+        if unbuilt:  # a wrapper has made its slots, and it takes a step itself
+            with tf.init_scope():
+                self._host_built([known.variable for known in self._kc.variables.values()])
+                self._restore_waiting(unbuilt)
+
     def _slot(
         self, variable: Any, name: str, initial: Callable[[], Any], shape: Optional[Sequence[int]], dtype: Any
     ) -> Any:
@@ -292,6 +303,7 @@ class Hooked:
         known = this._kc.variables.get(key)
         if known is None:  # of an optimizer inside another, which alone is built
             known = this._kc.variables[key] = this._new_state(_owners.get(id(variable), variable))
+            self.__dict__.setdefault("_kc_unbuilt", []).append(known)
         if name not in known.slots:
             like = shape is None or tuple(tf.TensorShape(shape).as_list()) == known.shape
             like = like and (dtype is None or tf.as_dtype(dtype) == variable.dtype.base_dtype)
@@ -324,6 +336,9 @@ class Hooked:
         this: Any = self
         shared = this._kc.shared
         if name not in shared:
+            late = self.__dict__.get("_kc_late", {})
+            if name in late:
+                initial = functools.partial(tf.constant, late.pop(name))
             with tf.init_scope():
                 shared[name] = this._create_shared(name, initial)
         return this._native(shared[name])
@@ -384,16 +399,19 @@ class Hooked:
             [] if tf.executing_eagerly() else [each for each in done if hasattr(_operation(each), "inputs")]
         )
 
-    def _called(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
-        """Calls the hooks in a function. Returns the operation that calls it.
+    def _called(self, pairs: Sequence[Tuple[Any, Any]], take: Any = None) -> List[Any]:
+        """Calls the hooks, or what takes such pairs, in a function. Returns the operation that calls it.
 
         In a TensorFlow 1 graph nothing orders what one hook reads and another writes, and nothing runs what a
         hook assigns and does not return. In a function all of it runs, in the order of the code.
         """
-        return [_traced(self._step_of(pairs), autograph=False)(*flat_gradients(pairs))]
+        step = self._step_of(pairs, self._stepped if take is None else take)
+        return [_traced(step, autograph=False)(*flat_gradients(pairs))]
 
-    def _step_of(self, pairs: Sequence[Tuple[Any, Any]]) -> Callable[..., Any]:
-        """The hooks' step on these variables, as a function of `flat_gradients`."""
+    def _step_of(
+        self, pairs: Sequence[Tuple[Any, Any]], take: Callable[[Any], List[Any]]
+    ) -> Callable[..., Any]:
+        """What takes a step on these variables, as a function of `flat_gradients`."""
 
         def step(*tensors: Any) -> Any:
             rest = list(tensors)
@@ -404,7 +422,7 @@ class Hooked:
                     again.append((tf.IndexedSlices(rest.pop(0), rest.pop(0), shape), variable))
                 else:
                     again.append((rest.pop(0), variable))
-            with tf.control_dependencies(self._stepped(again)):
+            with tf.control_dependencies(take(again)):
                 return tf.constant(0)
 
         return step
@@ -525,7 +543,8 @@ class Hooked:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         this: Any = self
-        return _restored, (_how(type(self)), this.get_config(), this._state_to_copy())
+        inside = [_how(type(inner)) for inner in self._inner_optimizers().values()]
+        return _restored, (_how(type(self)), this.get_config(), this._state_to_copy(), inside)
 
     # State, with that of the optimizers inside a wrapper.
 
@@ -533,18 +552,28 @@ class Hooked:
         host: Any = super()
         found = [each for each in host._state_variables() if not self._is_borrowed(each)]
         for inner in self._inner_optimizers().values():
-            counter = inner._iterations_variable()
+            counter = None if self._counts_for_itself(inner) else inner._iterations_variable()
             found += [each for each in inner._state_variables() if each is not counter]
         return found
 
+    def _counts_for_itself(self, inner: Any) -> bool:
+        """Whether an optimizer inside this one has a step counter of its own."""
+        if inner.__dict__.get("_kc_borrows_counter"):
+            return False
+        # What hands its own to it in each step has not done so yet.
+        return not overrides.stores(type(self), ("_iterations", "iterations"))
+
     def _take_state(self) -> SavedState:
         saved: SavedState = super()._take_state()  # type: ignore[misc]
+        saved.shared.update(self.__dict__.get("_kc_late", {}))
         for name, inner in self._inner_optimizers().items():
             state = inner._take_state()
             for each in state.variables:
                 slots = {"{}.{}".format(name, slot): array for slot, array in each.slots.items()}
                 saved.variables.append(SavedVariable(each.name, each.shape, slots))
             saved.shared.update(("{}.{}".format(name, key), array) for key, array in state.shared.items())
+            if self._counts_for_itself(inner):
+                saved.shared["{}.{}".format(name, _STEPS)] = np.asarray(state.iterations, "int64")
         return saved
 
     def _put_state(self, saved: SavedState) -> None:
@@ -559,17 +588,41 @@ class Hooked:
             shared = {key: array for key, array in saved.shared.items() if key.startswith(prefix)}
             rest = {key: array for key, array in saved.shared.items() if key not in shared}
             inside = {key[len(prefix) :]: array for key, array in shared.items()}
-            inner._put_state(saved._replace(variables=theirs, shared=inside, learning_rate=None))
+            done = saved.iterations
+            if self._counts_for_itself(inner):
+                done = int(inside.pop(_STEPS, 0))
+            inner._put_state(SavedState(done, theirs, inside, None, saved.strict))
             saved = saved._replace(variables=mine, shared=rest)
         host: Any = super()
+        self.__dict__["_kc_is_counter_put"] = self._iterations_variable() is not None
         host._put_state(saved)
+        if self._kc.waiting is saved and not saved.variables and not saved.shared:
+            self._kc.waiting = None  # a wrapper that has nothing itself is never built
 
     def _restore_waiting(self, new: Sequence[Any]) -> None:
+        this: Any = self
+        waiting: Optional[SavedState] = self._kc.waiting
+        if waiting is not None:
+            if waiting.iterations is not None and self.__dict__.pop("_kc_is_counter_put", False):
+                # It has its value, and a wrapper may have counted on before it was built.
+                (done,) = this._read_values([self._iterations_variable()])
+                self._kc.waiting = waiting._replace(iterations=int(done))
+            # Of variables that a hook makes in the first step.
+            late = {name: array for name, array in waiting.shared.items() if name not in self._kc.shared}
+            self.__dict__.setdefault("_kc_late", {}).update(late)
         super()._restore_waiting(new)  # type: ignore[misc]
         for inner in self._inner_optimizers().values():
-            inner._restore_waiting(list(inner._kc.variables.values()))
+            if inner._kc.variables:  # else it is built later
+                inner._restore_waiting(list(inner._kc.variables.values()))
 
     # What is on every API.
+
+    @property
+    def variables(self) -> Any:
+        """The host's list of the optimizer's variables; to be called, too, as where it is a method."""
+        host: Any = super()
+        found = host.variables
+        return _Variables(found() if callable(found) else found)
 
     @property
     def weights(self) -> List[Any]:
@@ -586,6 +639,14 @@ class Hooked:
     def _is_borrowed(self, variable: Any) -> bool:
         """Whether a variable is the counter of the wrapper that this optimizer is in."""
         return bool(self.__dict__.get("_kc_borrows_counter")) and variable is self.__dict__.get("_iterations")
+
+
+class _Variables(List[Any]):
+    """A list that gives itself when it is called."""
+
+    def __call__(self) -> Any:
+        """The list."""
+        return self
 
 
 def on_values(function: Callable[[Any], Any], grad: Any) -> Any:
@@ -634,12 +695,19 @@ def _how(cls: Any) -> Any:
     return cls if adopted is None else adopted
 
 
-def _restored(how: Any, config: Mapping[str, Any], saved: Any) -> Any:
-    if isinstance(how, tuple):
-        from .adopting import adopt
+def _class_of(how: Any) -> Any:
+    if not isinstance(how, tuple):
+        return how
+    from .adopting import adopt
 
-        how = adopt(how[0], how[1])
-    made = how.from_config(dict(config))
+    return adopt(how[0], how[1])
+
+
+def _restored(how: Any, config: Mapping[str, Any], saved: Any, inside: Sequence[Any] = ()) -> Any:
+    # A wrapper's configuration names the classes of the optimizers inside, which need not be registered.
+    classes = {cls.__name__: cls for cls in map(_class_of, inside)}
+    with tf.keras.utils.CustomObjectScope(classes):
+        made = _class_of(how).from_config(dict(config))
     if saved is not None:
         made._put_state(saved)
     return made

@@ -106,7 +106,7 @@ def norm(x: Any, ord: Optional[Any] = None, axis: Any = None, keepdims: bool = F
 
 
 def shape(x: Any) -> Any:
-    """The shape; None for what is not known."""
+    """The shape of an array, a tuple; None for what is not known."""
     return tuple(tf.TensorShape(x.shape).as_list())
 
 

@@ -8,11 +8,12 @@ another to kcompat and the host: each gets its own.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
 from types import FrameType
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from ..errors import HookError
 from ..rule import BASE_ARGUMENTS
@@ -95,6 +96,14 @@ _CALLED_BY_HOSTS = {
     "stateless_apply": "in fit(), on JAX",
 }
 
+# OptimizerV2's get_gradients() is called in fit() in a graph alone. A class that has one of these, too, says
+# there what it does in the other steps.
+_IN_GRAPHS = "get_gradients"
+_IN_STEPS = frozenset(
+    """_compute_gradients _aggregate_gradients _transform_unaggregated_gradients _transform_gradients
+    apply_gradients minimize""".split()
+)
+
 # What an adapter has as attributes, and a class may have for itself.
 _ATTRIBUTES = frozenset(BASE_ARGUMENTS) | {"rule"}
 _DIALECT_ATTRIBUTES = {
@@ -154,8 +163,10 @@ def check_overrides(cls: Any, dialect: str, host: type) -> None:
     for each in _written(cls):
         for name in vars(each):
             when = never.get(name)
-            if when is None and name in _CALLED_BY_HOSTS and not hasattr(host, name):
-                when = _CALLED_BY_HOSTS[name]
+            if when is None and not hasattr(host, name):
+                when = _CALLED_BY_HOSTS.get(name)
+                if name == _IN_GRAPHS and dialect == "optimizer_v2" and not _IN_STEPS & set(vars(each)):
+                    when = "in fit() in a graph of TensorFlow 1"
             if when is not None:
                 raise HookError(
                     "{}.{} overrides {}(), which the base class that it was written on calls {}, and nothing "
@@ -180,6 +191,27 @@ def names_of(function: Any) -> FrozenSet[str]:
     """The names that a function's code uses."""
     return frozenset(
         name for each in functions_of(function) for code in codes_of(each.__code__) for name in code.co_names
+    )
+
+
+def stores(cls: type, attributes: Sequence[str]) -> bool:
+    """Whether a method of a class of other people sets an attribute of these names, of any object.
+
+    Methods of these names, the setters of properties, are not counted.
+    """
+    return any(
+        name not in attributes and _stores(value, attributes)
+        for each in _written(cls)
+        for name, value in vars(each).items()
+    )
+
+
+def _stores(value: Any, attributes: Sequence[str]) -> bool:
+    return any(
+        instruction.opname == "STORE_ATTR" and instruction.argval in attributes
+        for function in functions_of(value)
+        for code in codes_of(function.__code__)
+        for instruction in dis.get_instructions(code)
     )
 
 

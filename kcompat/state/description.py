@@ -178,7 +178,11 @@ class State:
 
     @staticmethod
     def keyed(variables: Sequence[VariableSlots]) -> Dict[str, VariableSlots]:
-        """Variables by unique keys, in this order: their names, with "#2", "#3" for several of one name."""
+        """Variables by unique keys, in this order: their names, with "#2", "#3" for several of one name.
+
+        Args:
+            variables: what a `State` has of each variable.
+        """
         keyed: Dict[str, VariableSlots] = {}
         taken = {variable.name for variable in variables}
         for variable in variables:
@@ -242,7 +246,7 @@ class State:
         )
 
     def save(self, path: Any, progress: Optional[Callable[[int, int], None]] = None) -> None:
-        """Writes it to a file: see `kcompat.state.save`."""
+        """Writes it to a file; path, progress and errors are those of `kcompat.state.save`."""
         from .files import save
 
         save(self, path, progress)

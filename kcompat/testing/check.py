@@ -160,7 +160,11 @@ def rule_tests(
     frameworks, when the test module is imported.
 
     Args:
-        As `check_rule`.
+        rule, reference, apis, only: as for `check_rule`.
+
+    Raises:
+        ApiNotAvailableError: one of `apis` does not work here.
+        RuleError: `rule` or `reference` is none, or `only` has a name that no property has.
     """
     import pytest
 

@@ -19,6 +19,12 @@ class ExponentialMovingAverage(Transform):
 
     Slots: average, like the parameter.
 
+    Args:
+        inner: the rule inside.
+        ema_momentum: the fraction of the average that is kept.
+        ema_overwrite_frequency: after how many updates the parameter becomes its average; None for never.
+        accumulation: how many steps make one update, where gradients are accumulated.
+
     Raises:
         RuleError: the rule is `sparse = "rows"`, which leaves rows alone that an average would have to move.
     """

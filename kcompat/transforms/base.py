@@ -57,7 +57,11 @@ class Transform(UpdateRule):
         return type(self)(inner, **{**self._hyper_values, **changes})
 
     def around(self: TransformT, inner: UpdateRule) -> TransformT:
-        """This transform around another rule, sharing this one's hyperparameters when they change."""
+        """This transform around another rule, sharing this one's hyperparameters when they change.
+
+        Args:
+            inner: the other rule, an instance.
+        """
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, inner=inner, sparse=inner.sparse, _origin=self.origin)
         return copy

@@ -34,6 +34,10 @@ class MultiOptimizer(Partition):
     """Different rules for the variables of different layers; a variable of none stays as it is.
 
     A `Partition` whose patterns are whole names.
+
+    Args:
+        inner: the rule of a variable in none; `arguments` makes both.
+        parts: pairs [pattern, rule], as `Partition` takes them.
     """
 
     @staticmethod
@@ -146,6 +150,10 @@ class ByPath(Partition):
     """Different rules by the whole path of a variable, as Keras 3's OptimizerMap chooses them.
 
     A pattern is a path or a regular expression that fits all of it; a path that is given as such comes first.
+
+    Args:
+        inner: the rule for variables that no pattern fits.
+        parts: pairs [pattern, rule], as `Partition` takes them.
 
     Raises:
         RuleError: several patterns fit a variable.

@@ -105,6 +105,12 @@ class AdaptiveGradientClipping(SelectiveGradientTransform):
     unit's gradient and weights. The units are the last axis, as Keras lays out kernels (inputs first); a
     vector or scalar is one unit. The paper leaves the last layer's variables out: `exclude=["head"]`.
 
+    Args:
+        inner: the rule inside.
+        clipping: the largest norm of a unit's gradient, as a part of that of its weights.
+        epsilon: the least that such a norm of weights counts for.
+        include, exclude: which variables, as in `WeightDecay`; all by default.
+
     Raises:
         RuleError: the rule is `sparse = "rows"`: a unit's norm is over all rows.
     """
@@ -131,6 +137,10 @@ class GradientCentralization(SelectiveGradientTransform):
     The units are the last axis, as Keras lays out kernels; the gradients of vectors and scalars are left
     alone.
 
+    Args:
+        inner: the rule inside.
+        include, exclude: which variables, as in `WeightDecay`; all by default.
+
     Raises:
         RuleError: the rule is `sparse = "rows"`: the mean is over all rows.
     """
@@ -154,6 +164,12 @@ class Regularization(SelectiveGradientTransform):
     The penalty is that of `keras.regularizers.L1L2`, so the gradient gets l1 * sign(w) + 2 * l2 * w. What
     PyTorch calls weight_decay is 2 * l2. With sparse gradients every row is penalized if the rule is
     `sparse = "dense"`, only the rows present if it is "rows".
+
+    Args:
+        inner: the rule inside.
+        l1: the factor of the sum of absolute values.
+        l2: the factor of the sum of squares.
+        include, exclude: which variables, as in `WeightDecay`; all by default.
     """
 
     l1 = Hyper(0.0, "factor of the sum of absolute values", ge=0)

@@ -4,6 +4,7 @@ The tests compare in a function `assert_same` and train the peer in one of those
 that pass, the largest difference is kept for each rule and peer, relative to the variable's largest element.
 """
 
+import datetime
 import json
 import os
 
@@ -101,13 +102,14 @@ def pytest_sessionfinish(session, exitstatus):
     """Write what was found here over what the file has; other environments have other peers."""
     if not os.environ.get(WRITE) or exitstatus:
         return
-    everything = {}
+    differences = {}
     if os.path.exists(PATH):
         with open(PATH, encoding="utf-8") as file:
-            everything = json.load(file)
+            differences = json.load(file)["differences"]
     for rule, peers in found.items():
         rounded = {peer: float("{:.1e}".format(worst)) for peer, worst in peers.items()}
-        everything.setdefault(rule, {}).update(rounded)
+        differences.setdefault(rule, {}).update(rounded)
     with open(PATH, "w", encoding="utf-8", newline="\n") as file:
-        json.dump(everything, file, indent=2, sort_keys=True)
+        data = {"date": datetime.date.today().isoformat(), "differences": differences}
+        json.dump(data, file, indent=2, sort_keys=True)
         file.write("\n")

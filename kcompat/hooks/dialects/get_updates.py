@@ -281,7 +281,7 @@ class GetUpdatesDialect(Hooked):
         key = tuple((id(variable), isinstance(grad, tf.IndexedSlices)) for grad, variable in pairs)
         functions: Dict[Any, Any] = self.__dict__.setdefault("_kc_functions", {})
         if key not in functions:
-            functions[key] = _traced(self._step_of(pairs), autograph=False)
+            functions[key] = _traced(self._step_of(pairs, self._stepped), autograph=False)
         return functions[key]
 
     def _written(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:

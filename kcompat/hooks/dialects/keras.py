@@ -312,8 +312,19 @@ class KerasDialect(Hooked):
         # As in Keras 3, where it is `apply` that a step is taken in.
         self.__dict__["_kc_arguments_of_step"] = args, kwargs
         pairs = list(grads_and_vars)
-        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        this: Any = self
+        if this._must_order():
+            # Nothing of what it does would run that it does not give back: in a function all of it does.
+            pairs = [(grad, this._native(variable)) for grad, variable in pairs if grad is not None]
+            this._build_missing([variable for _, variable in pairs])
+            return this._called(pairs, self._apply_own)[0]
+        self._apply_own(pairs)
         return self.iterations
+
+    def _apply_own(self, pairs: Sequence[Tuple[Any, Any]]) -> List[Any]:
+        """Calls the class's own `apply`."""
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        return []
 
     @_no_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Optional[Sequence[Any]] = None) -> Any:

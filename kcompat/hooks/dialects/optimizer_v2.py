@@ -444,6 +444,19 @@ class OptimizerV2Dialect(Hooked):
             pairs = self._aggregate_gradients(self._transform_unaggregated_gradients(pairs))
         return list(self._transform_gradients(pairs)), prepared
 
+    def _distributed_apply(self, *args: Any, **kwargs: Any) -> Any:
+        """What OptimizerV2's own apply_gradients() calls, and one that a class has copied from it.
+
+        Raises:
+            HookError: always.
+        """
+        raise HookError(
+            "{}.apply_gradients() calls _distributed_apply(), in which OptimizerV2 takes a step; here the "
+            "host does. Call super().apply_gradients(grads_and_vars, name) in its place.".format(
+                type(self).__name__
+            )
+        )
+
     def _apply_hook(self, grad: Any, variable: Any, prepared: Any) -> Any:
         kwargs = {}
         if isinstance(grad, tf.IndexedSlices):
@@ -455,6 +468,15 @@ class OptimizerV2Dialect(Hooked):
         if "apply_state" in self._dense_apply_args:
             kwargs["apply_state"] = prepared
         return self._resource_apply_dense(grad, variable, **kwargs)
+
+    def get_gradients(self, loss: Any, params: Sequence[Any]) -> List[Any]:
+        """The gradients of a loss of a TensorFlow 1 graph.
+
+        Raises:
+            ValueError: a variable has none.
+        """
+        this: Any = self
+        return list(this._graph_gradients(loss, params))
 
     def _compute_gradients(self, loss: Any, var_list: Any, grad_loss: Any = None, tape: Any = None) -> Any:
         """Pairs (gradient, variable) of a loss: a callable, or a tensor with its tape."""

@@ -247,9 +247,12 @@ def _of_slots(graph: _Graph, number: int, path: str) -> Found:
             )
         )
     scalars = _scalars(graph, number)
-    is_v2 = "iter" in scalars
-    own = _is_own(node) or "iterations" in scalars
-    counter = scalars.get("iter", scalars.get("iterations"))
+    # Whatever its shape: a counter that is no scalar is an error, and not as if there were none.
+    counters = {n: node.children[n] for n in ("iter", "iterations") if n in node.children}
+    counters = {name: child for name, child in counters.items() if graph.is_variable(child)}
+    is_v2 = "iter" in counters
+    own = _is_own(node) or "iterations" in counters
+    counter = counters.get("iter", counters.get("iterations"))
     step = None if counter is None else int(graph.scalar(counter))
     products = {"momentum_cache", "_m_cache", "mu_product"}
     not_config = {"iter", "iterations", "beta1_power", "beta2_power", *products}
