@@ -1,6 +1,7 @@
 """Training one step at a time, the same in every mode: for tests that do something between the steps."""
 
 import contextlib
+import time
 
 import _arrays
 import numpy as np
@@ -122,6 +123,22 @@ def steps(api, mode, make, *values):
             session = stack.enter_context(tf.compat.v1.Session())
         variables = [make_variable(api, v, "v{}".format(i), mode) for i, v in enumerate(values)]
         yield Steps(api, mode, make(), variables, session)
+
+
+def failing(tensor, fails):
+    """The tensor in a graph; where `fails(shape)`, no memory for it, once all else that can run has run."""
+    import tensorflow as tf
+
+    def function(array):
+        if fails(array.shape):
+            time.sleep(0.1)
+            raise MemoryError  # of which TensorFlow makes a ResourceExhaustedError
+        return array
+
+    call = getattr(tf, "numpy_function", tf.compat.v1.py_func)
+    given = call(function, [tensor], tensor.dtype)
+    given.set_shape(tensor.shape)
+    return given
 
 
 def listed(optimizer):

@@ -380,7 +380,8 @@ class Hooked:
     def _run(self, grads: Sequence[Any], variables: Sequence[Any], global_step: Any) -> Any:
         this: Any = self
         ordered = this._must_order()
-        with this._after(grads if ordered else ()):
+        # A gradient that fails is to find nothing written.
+        with this._after(() if this._runs_at_once() else grads):
             pairs, writes = self._as_pairs(grads, variables)
             writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
@@ -510,9 +511,11 @@ class Hooked:
         # A device's copy of a variable -> the variable, by which the slots are known.
         copies: Dict[int, Any] = {}
         self.__dict__["_kc_copies"] = copies
-        for grad, variable in zip(grads, variables):
-            current[:], parts[:] = [variable], strategy.experimental_local_results(grad)
-            writes += strategy.extended.update(variable, update, group=False)
+        each_grad = [strategy.experimental_local_results(grad) for grad in grads]
+        with this._after(() if this._runs_at_once() else [part for grad in each_grad for part in grad]):
+            for grad, variable in zip(each_grad, variables):
+                current[:], parts[:] = [variable], grad
+                writes += strategy.extended.update(variable, update, group=False)
         self.__dict__["_kc_copies"] = None
         with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
             counted = [self._step_counter().assign_add(1)]

@@ -211,11 +211,15 @@ def placed_as_the_hosts(strategy, api):
     with strategy.scope():
         variables, optimizer = make_variables(api), _problem.optimizer("adam", api)
         optimizer.build(variables)
-        theirs = hosts_slots(api, make_variables(api))
+        # Of the same variables: parameter servers get new ones in turn.
+        theirs = hosts_slots(api, variables)
     for variable, other in zip(variables, theirs):
         slot = native(optimizer.get_slot(variable, "m"))
         assert type(slot) is type(other), (type(slot), type(other))
         assert slot.dtype == other.dtype and slot.shape == other.shape
+        for name in ("aggregation", "synchronization", "trainable"):
+            both = [getattr(each, name, None) for each in (slot, other)]
+            assert both[0] == both[1], (name, both)
         devices = [[each.device for each in local(strategy, kind)] for kind in (slot, other)]
         assert devices[0] == devices[1], devices
 
