@@ -25,7 +25,7 @@ from .repeat_tensorflow import Repeat
 LARGE = 1 << 18
 
 # What XLA of TensorFlow 2.18 to 2.20 compiles for a CPU takes twice as long as that of 2.17 and 2.21 (AdamW
-# on 20 million floats 67 ms for 30): a kernel is faster, although decay passes over the variable again (33 ms).
+# on 20 million floats 67 ms for 30): a kernel is faster, though decay passes over the variable again (33 ms).
 XLA_IS_SLOW = (2, 18) <= parse_version(tf.__version__).release[:2] <= (2, 20)
 
 # Up to this number of variables whose rule runs operation by operation, an eager step is not worth a trace.
