@@ -114,6 +114,14 @@ def test_the_list(capsys):
 
 
 @needs_api
+def test_other_libraries_are_found(capsys, monkeypatch, tmp_path):
+    (tmp_path / "tensorflow_addons").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert cli.main(["bench", "--list"]) == 0
+    assert "many LAMB vs addons" in capsys.readouterr().out
+
+
+@needs_api
 @pytest.mark.wide
 def test_a_tiny_cell_is_measured_and_written(tmp_path, capsys):
     ways = ["session", "eager"]

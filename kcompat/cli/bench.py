@@ -157,6 +157,8 @@ def _found() -> Tuple[List[str], str, bool, List[str]]:
     """The APIs that are installed here, the framework of the default's arrays, whether TensorFlow runs
     eagerly, and what else there is to compare with.
     """
+    import importlib.util
+
     from .. import environment
     from ..testing.running import backend
 
@@ -172,9 +174,8 @@ def _found() -> Tuple[List[str], str, bool, List[str]]:
         import tensorflow as tf
 
         eager = bool(tf.executing_eagerly())
-    packages = environment.installed()
-    names = {"addons": "tensorflow-addons", "optax": "optax", "torch.optim": "torch"}
-    rivals = [rival for rival, package in names.items() if package in packages]
+    modules = {"addons": "tensorflow_addons", "optax": "optax", "torch.optim": "torch"}
+    rivals = [rival for rival, module in modules.items() if importlib.util.find_spec(module) is not None]
     return apis, library, eager, rivals
 
 
