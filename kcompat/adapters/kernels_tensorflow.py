@@ -26,7 +26,7 @@ def _operations() -> Callable[[str], Any]:
     from tensorflow.python.training import gen_training_ops
 
     def find(name: str) -> Any:
-        words = re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", name)  # RMSProp is rms_prop
+        words = re.findall("[A-Z]+(?![a-z])[0-9]*|[A-Z][a-z]+", name)  # RMSProp is rms_prop
         return getattr(gen_training_ops, "_".join(words).lower(), None)
 
     return find
