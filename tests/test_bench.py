@@ -61,6 +61,7 @@ def test_the_bound_is_adams_arithmetic(compiled, monkeypatch):
         p -= 0.001 * m / (v**0.5 + 1e-7)
     for array, expected in zip(bound.arrays, (p, g, m, v)):
         np.testing.assert_allclose(array, np.full(len(array), expected), rtol=1e-5)
+    assert np.float32(1e-40) * np.float32(1) > 0  # as -ffast-math would not leave it
 
 
 def test_rounds_take_turns_and_are_compared_one_by_one():

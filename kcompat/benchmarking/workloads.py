@@ -293,6 +293,8 @@ def _torch_optim(job: Job) -> Made:
 
 # What memory allows.
 
+# Not -ffast-math: a library that is linked with it takes subnormal numbers from the whole process.
+_AS_FAST = ("-fno-math-errno", "-fno-trapping-math")
 _C = """
 #include <math.h>
 void adam(float *p, const float *g, float *m, float *v, long n, float rate, float a, float b, float e) {
@@ -359,7 +361,7 @@ def _compiled() -> Any:
         source, library = os.path.join(folder, "adam.c"), os.path.join(folder, "adam.so")
         with open(source, "w") as file:
             file.write(_C)
-        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-o", library, source, "-lm"]
+        flags = ["-O3", "-march=native", *_AS_FAST, "-shared", "-fPIC", "-o", library, source, "-lm"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
                 [compiler, *flags], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
