@@ -40,8 +40,8 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         return array.to(dtype)
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
-        return array.index_select(0, rows)
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
+        return self._read(variable).index_select(0, rows)
 
     def _write(self, variable: Any, value: Any) -> Any:
         if isinstance(variable, torch.Tensor):

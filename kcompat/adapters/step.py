@@ -159,7 +159,8 @@ class StepAdapter(Adapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         raise NotImplementedError
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
+        """Some rows of a variable's value, an array."""
         raise NotImplementedError
 
     def _write(self, variable: Any, value: Any) -> Any:
@@ -543,10 +544,9 @@ class StepAdapter(Adapter):
 
     def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
         """The value of a variable or slot, or the rows of it if it has the rows of `variable`."""
-        value = self._read(target)
         if rows is None or self._shape(target)[:1] != self._shape(variable)[:1]:
-            return value
-        return self._take_rows(value, rows)
+            return self._read(target)
+        return self._read_rows(target, rows)
 
     def _new_values(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any

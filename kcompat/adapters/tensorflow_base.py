@@ -168,15 +168,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         return tf.cast(array, dtype)
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
-        return tf.gather(array, rows)
-
-    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
-        whole = rows is None or self._shape(target)[:1] != self._shape(variable)[:1]
-        if whole or self._has_strategy():
-            return super()._rows(target, rows, variable)
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
         # Once rows of a resource variable have been written, TensorFlow copies all of it where it is read.
-        return self._take_rows(self._native(target), rows)
+        return tf.gather(self._read(variable) if self._has_strategy() else self._native(variable), rows)
 
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         return tf.cast(value, self._native(variable).dtype.base_dtype)
