@@ -44,6 +44,7 @@ class Kernel:
         scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
             or float64 tensors. One of the gradient's name is what that is multiplied by first.
         attributes: further arguments.
+        instead: the kernel for reference variables, where they have none of this name.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
     """
 
@@ -54,6 +55,7 @@ class Kernel:
         scalars: Callable[[Any, Any, Any], Dict[str, Any]],
         gradient: str = "grad",
         attributes: Optional[Mapping[str, Any]] = None,
+        instead: Optional[Kernel] = None,
         decays: bool = False,
     ) -> None:
         self.name = name
@@ -61,6 +63,7 @@ class Kernel:
         self.scalars = scalars
         self.gradient = gradient
         self.attributes = dict(attributes or {})
+        self.instead = instead
         self.decays = decays
         self.resource = _operation("ResourceApply" + name)
         self.reference = _operation("Apply" + name)  # None for some
@@ -184,16 +187,15 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
-def _for_sgd(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
     nesterov = {"use_nesterov": bool(rule.nesterov)}
-    if reference:  # there is no ApplyKerasMomentum
-        return Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
-    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
+    old = Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
+    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov, instead=old)
 
 
-def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_rmsprop(rule: Any) -> Optional[Kernel]:
     # The kernel for a centered one does not keep the variance from falling below 0 by rounding, and both
     # keep a velocity.
     if rule.centered or not rule.has_velocity:
@@ -201,7 +203,7 @@ def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
     return Kernel("RMSProp", {"ms": "rms", "mom": "momentum"}, _rmsprop)
 
 
-def _for_adam(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_adam(rule: Any) -> Optional[Kernel]:
     if rule.amsgrad:
         # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
         return None
@@ -227,23 +229,23 @@ def ftrl_is_of_two_minds() -> bool:
 
 
 _MADE: Dict[Any, Kernel] = {}
-_KERNELS: Dict[str, Callable[[Any, bool], Optional[Kernel]]] = {
+_KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
     "SGD": _for_sgd,
     "Adam": _for_adam,
     "AdamW": _for_adam,
-    "Adadelta": lambda rule, reference: Kernel(
+    "Adadelta": lambda rule: Kernel(
         "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
     ),
     "RMSprop": _for_rmsprop,
 }
 
 
-def kernel_of(rule: UpdateRule, reference: bool) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, on reference or on resource variables; or None."""
+def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, or None."""
     name = catalogue_name(rule)
     if name not in _KERNELS:
         return None
-    kernel = _KERNELS[name](rule, reference)
+    kernel = _KERNELS[name](rule)
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.

@@ -823,13 +823,15 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
         rule = inside(known.rule)
-        native, strategy = self._native(known.variable), self._strategy_of(known)
-        # What a strategy has made has no handle outside of a replica.
-        kernel = kernel_of(rule, reference=strategy is None and not hasattr(native, "handle"))
+        kernel = kernel_of(rule)
         if kernel is None:
             return no_kernel(type(rule).__name__)
+        strategy = self._strategy_of(known)
         if strategy is not None:
             return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
+        native = self._native(known.variable)
+        if kernel.instead is not None and kernel.of(native) is None:
+            kernel = kernel.instead
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
         if getattr(known.variable, "constraint", None) is not None:
