@@ -242,7 +242,7 @@ class StepAdapter(Adapter):
         return False
 
     def _after(self, arrays: Sequence[Any]) -> ContextManager[Any]:
-        """What is made inside comes after these."""
+        """What is made inside comes after these, where it does not run at once."""
         return contextlib.ExitStack()
 
     # The state of variables.
@@ -442,7 +442,7 @@ class StepAdapter(Adapter):
         ordered = self._must_order()
         # Operations run when what they are made of is there: a step that fails while the last gradient is
         # computed would have updated the variables of the first ones.
-        with self._after(() if self._runs_at_once() else grads):
+        with self._after(grads):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]

@@ -192,6 +192,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     @contextlib.contextmanager
     def _after(self, arrays: Sequence[Any]) -> Iterator[None]:
         """Operations made inside run after these, through one barrier (not one edge for each pair)."""
+        if self._runs_at_once():
+            yield
+            return
         here, operations = v1.get_default_graph(), []
         for array in arrays:
             parts = (array.values, array.indices) if isinstance(array, tf.IndexedSlices) else (array,)
@@ -1007,7 +1010,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         """Counts the step, after everything was written."""
-        with self._after(() if self._runs_at_once() else writes):
+        with self._after(writes):
             counted = [v1.assign_add(self._native(self._iterations_variable()), np.int64(1))]
             if global_step is not None:
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
