@@ -232,7 +232,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
         found: Mapping[str, Any] = {}
         if tf.executing_eagerly():
-            found = slots() if reads else self._once(("slots", rule, xp, shape), slots)
+            found = slots() if reads else _once(self._kc.initial, (rule, xp, shape), slots)
             shapes = {name: tuple(value.shape) for name, value in found.items()}
         else:
             shapes = self._slot_shapes(known)
@@ -246,22 +246,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
             def initial(name: str) -> Any:
                 if tf.executing_eagerly():
                     return xp.unwrap(slots()[name])
-                graph = v1.get_default_graph()
-                if (
-                    graph not in made
-                ):  # once for all slots, in a graph that is not to become larger than need be
-                    made[graph] = slots()
-                return xp.unwrap(made[graph][name])
+                # Once for all slots, in a graph that is not to become larger than need be.
+                return xp.unwrap(_once(made, v1.get_default_graph(), slots)[name])
 
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
-
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What variables of one shape share while they are built; values are copied when they are written."""
-        if key not in self._kc.initial:
-            self._kc.initial[key] = make()
-        return self._kc.initial[key]
 
     def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
         """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
@@ -278,9 +268,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if tf.executing_eagerly():
             return tf.zeros(shape, dtype)
         key = v1.get_default_graph(), shape, dtype
-        if key not in self._kc.zeros:
-            self._kc.zeros[key] = tf.zeros(shape, dtype)
-        return self._kc.zeros[key]
+        return _once(self._kc.zeros, key, lambda: tf.zeros(shape, dtype))
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
@@ -1362,6 +1350,13 @@ def _in_function() -> bool:
     TensorFlow 2.1, is a function's too, and nothing orders what is in it.
     """
     return bool(getattr(v1.get_default_graph(), "_add_control_dependencies", False))
+
+
+def _once(made: Dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """What is made of a key, and kept."""
+    if key not in made:
+        made[key] = make()
+    return made[key]
 
 
 def _operation(tensor: Any) -> Any:
