@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import torch
 
@@ -80,6 +80,18 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
 
     def _copy(self, array: Any) -> Any:
         return array.clone()
+
+    def _apart(self, param: Any, slots: Mapping[str, Any]) -> Dict[str, Any]:
+        # Copied only where it must be: of large variables two slots more would be in memory for a moment.
+        taken, apart = {param.untyped_storage().data_ptr()}, {}
+        for name, value in slots.items():
+            storage = value.untyped_storage()
+            whole = storage.nbytes() == value.numel() * value.element_size()
+            if storage.data_ptr() in taken or not (whole and value.is_contiguous()):
+                value = self._copy(value)
+            taken.add(value.untyped_storage().data_ptr())
+            apart[name] = value
+        return apart
 
     # Kernels.
 
