@@ -160,6 +160,44 @@ def _velocity(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return {"grad": -weak_value(hyper.learning_rate), "lr": -1.0, "momentum": weak_value(hyper.momentum)}
 
 
+_SMALLEST = 1e-20
+
+
+def _in_place(nesterov: bool, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    rate, momentum = weak_value(hyper.learning_rate), weak_value(hyper.momentum)
+    # (m - alpha * g) / (1 + l2 * alpha) is momentum * m - rate * g. Without a rate l2 would be infinite.
+    alpha = rate / momentum
+    if isinstance(alpha, float):
+        alpha = alpha if abs(alpha) > _SMALLEST else _SMALLEST
+    else:
+        alpha = tf.where(abs(alpha) > _SMALLEST, alpha, tf.constant(_SMALLEST, alpha.dtype))
+    scalars = {"alpha": alpha, "l1": 0.0, "l2": (1 / momentum - 1) / alpha}
+    return dict(scalars, kept=-momentum, rate=rate) if nesterov else dict(scalars, kept=-1.0)
+
+
+class _InPlace(Kernel):
+    """SGD's velocity on reference variables, in operations of which none makes an array.
+
+    Their operation called Momentum keeps the learning rate out of the velocity, and would have to be given
+    gradients multiplied by it: four times the time, where variables are large.
+    """
+
+    def __init__(self, nesterov: bool) -> None:
+        scalars = functools.partial(_in_place, nesterov)
+        super().__init__("ProximalGradientDescent", {"accum": "m"}, scalars)
+        descend = _operation("ApplyGradientDescent")
+        shrink = self.reference
+
+        def step(
+            var: Any, accum: Any, grad: Any, alpha: Any, l1: Any, l2: Any, kept: Any, rate: Any = None
+        ) -> Any:
+            velocity = shrink(var=accum, alpha=alpha, l1=l1, l2=l2, delta=grad)
+            moved = descend(var=var, alpha=kept, delta=velocity)
+            return moved if rate is None else descend(var=moved, alpha=rate, delta=grad)
+
+        self.reference = step
+
+
 def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
     # are those of the same rounded betas, so that the error is in the second moment only, not in the
@@ -191,7 +229,11 @@ def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
     nesterov = {"use_nesterov": bool(rule.nesterov)}
-    old = Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
+    old: Kernel
+    if isinstance(rule.momentum, (int, float)):
+        old = _InPlace(bool(rule.nesterov))
+    else:  # it may become 0
+        old = Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
     return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov, instead=old)
 
 
@@ -249,4 +291,5 @@ def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.
-    return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)
+    other = kernel.instead.name if kernel.instead is not None else ""
+    return _MADE.setdefault((kernel.name, other, kernel.decays, tuple(kernel.attributes.items())), kernel)
