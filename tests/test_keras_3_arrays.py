@@ -318,6 +318,22 @@ def test_slots_that_hold_one_array_can_be_donated(api):
     np.testing.assert_allclose(to_numpy(variables[0]), expected[0][0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("api", JAX)
+def test_scalars_of_a_step_are_worked_out_once(api):
+    """For three variables as many powers of the betas as for one."""
+    import jax
+
+    def powers(count):
+        optimizer = kcompat.optimizer(rules.Adam(0.1), api)
+        variables = [variable(np.ones(i + 2, "float32"), "v{}".format(i)) for i in range(count)]
+        optimizer.build(variables)
+        params, state = [v.value for v in variables], [v.value for v in optimizer.variables]
+        made = jax.make_jaxpr(optimizer.stateless_apply)(state, params, params)
+        return str(made).count(" pow ")
+
+    assert powers(3) == powers(1) > 0
+
+
 @pytest.mark.parametrize("api", TORCH)
 def test_slots_that_start_as_one_array_are_apart(api):
     """Of another slot, of the parameter, or with strides of 0: PyTorch writes in place."""

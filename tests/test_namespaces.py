@@ -20,6 +20,7 @@ import pytest
 from kcompat import namespaces
 from kcompat.namespaces import LINALG_NAMES, NAMES, namespace
 from kcompat.namespaces.array import Array
+from kcompat.namespaces.base import shared_scalars
 
 pytestmark = pytest.mark.wide
 
@@ -986,6 +987,38 @@ def test_weak_scalars_are_accurate(xp, known):
     wide = values.astype("float64")
     np.testing.assert_allclose(product, wide * (1 - 0.999), rtol=1.3e-7)
     np.testing.assert_allclose(quotient, wide / (1 - 0.999**3), rtol=1.3e-7)
+
+
+def test_scalars_are_computed_once_where_they_are_shared(xp):
+    def computed(beta):
+        weak = 1 - beta ** xp.scalar(2)
+        chosen = xp.where(weak > 0, weak, xp.sqrt(weak))
+        return chosen, chosen * xp.ones(())
+
+    def same(one, other):
+        return one._raw is other._raw
+
+    given = xp.unwrap(xp.asarray(0.5, dtype=xp.float64))
+    apart = [computed(xp.scalar(given))[0] for _ in range(2)]
+    with shared_scalars():
+        first, second = (computed(xp.scalar(given)) for _ in range(2))
+        zeros = [xp.copysign(xp.scalar(given), zero) for zero in (0.0, -0.0)]
+        with shared_scalars():
+            inner = computed(xp.scalar(given))[0]
+        taken = xp.cond(xp.scalar(given) > 0, lambda: [xp.scalar(given) * 3], lambda: [xp.zeros(())])
+        after = xp.scalar(given) * 3 * xp.ones(())
+    # NumPy's scalars are known, and cost nothing.
+    assert same(first[0], second[0]) or xp.backend == "numpy"
+    assert not any(same(first[0], other) for other in (*apart, inner))
+    values = in_graph(xp, first[1], second[1], inner * xp.ones(()), *zeros, *taken, after)
+    np.testing.assert_array_equal(values, np.float32([0.75, 0.75, 0.75, 0.5, -0.5, 1.5, 1.5]))
+
+
+def test_the_sign_of_zero(xp):
+    """Eager TensorFlow takes -0.0 for a 0.0 that it has met, and the other way round."""
+    one, weak = xp.ones(()), xp.scalar(xp.unwrap(xp.asarray(1.0, dtype=xp.float64)))
+    found = [xp.copysign(x, zero) * one for x in (one, weak) for zero in (0.0, -0.0, 0.0)]
+    assert in_graph(xp, *found) == [1.0, -1.0, 1.0] * 2
 
 
 def test_a_step_beyond_float32(xp):

@@ -1,6 +1,7 @@
 """The plan of a step: fused kernels where they compute the rule, which is never wrong without them."""
 
 import contextlib
+import functools
 import inspect
 
 import numpy as np
@@ -104,6 +105,30 @@ def test_nan_and_inf_go_through_as_through_the_rule(api, mode, name):
         expected = reference(rule, params, gradients, dtype="float32", **base)
     assert np.isnan(expected[0][0][0])
     assert_agree(result, expected)
+
+
+@pytest.mark.parametrize("api,mode", [each for each in api_modes(APIS) if each[1] != "eager"])
+def test_scalars_of_a_step_are_worked_out_once(api, mode, monkeypatch):
+    """For three variables as many powers of the betas as for one."""
+    import tensorflow as tf
+
+    monkeypatch.setenv("KCOMPAT_PLAN", "plain")
+
+    def powers(count):
+        shapes = [(i + 2,) for i in range(count)]
+        make = functools.partial(kcompat.optimizer, rules.Adam(0.1), api)
+        with steps(api, mode, make, *map(np.ones, shapes)) as training:
+            if mode == "function":
+                pairs = [(tf.ones(v.shape), v) for v in training.variables]
+                training.optimizer.apply_gradients(pairs)  # which makes what there is to make
+                traced = tf.function(lambda: [training.optimizer.apply_gradients(pairs), None][1])
+                graph = traced.get_concrete_function().graph
+            else:
+                training.step()
+                graph = training.session.graph
+            return sum(each.type == "Pow" for each in graph.get_operations())
+
+    assert powers(3) == powers(1) > 0
 
 
 @first

@@ -17,6 +17,7 @@ from typing import Any, Callable, ContextManager, Dict, Iterable, List, Mapping,
 from .. import namespaces
 from ..contract import check_result, check_slots
 from ..errors import GradientError, HyperparameterError, NotBuiltError
+from ..namespaces.base import shared_scalars
 from ..rule import Hyper, UpdateRule, hyper_values, walk
 from ..transforms.clipping import ClipByGlobalNorm, ClipByNorm, ClipByValue
 from .base import Adapter, VariableState
@@ -421,7 +422,8 @@ class StepAdapter(Adapter):
         known = [self._state_of(variable) for variable in variables]
         checks: List[Any] = []
         with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
-            writes = self._write_all(grads, variables, known, checks)
+            with shared_scalars():
+                writes = self._write_all(grads, variables, known, checks)
             with self._after(checks):
                 return self._count(writes, global_step)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from contextlib import nullcontext
+import threading
+from contextlib import contextmanager, nullcontext
 from typing import (
     Any,
     Callable,
     ContextManager,
     Dict,
+    Iterator,
     List,
     NamedTuple,
     NoReturn,
@@ -25,7 +27,16 @@ import numpy as np
 from . import LINALG_NAMES, NAMES
 from .array import Array
 
-__all__ = ["Backend", "EighResult", "FInfo", "Linalg", "Namespace", "QRResult", "SVDResult"]
+__all__ = [
+    "Backend",
+    "EighResult",
+    "FInfo",
+    "Linalg",
+    "Namespace",
+    "QRResult",
+    "SVDResult",
+    "shared_scalars",
+]
 
 Axis = Union[None, int, Tuple[int, ...]]
 _Branch = Callable[[], Tuple[Any, ...]]
@@ -131,6 +142,10 @@ class Backend:
     def wide(self) -> ContextManager[Any]:
         """The context that whatever has or makes values of `weak_dtype` runs in."""
         return _NOTHING_NEEDED
+
+    def place(self) -> Any:
+        """Where what is computed now may be used: in a graph, only there."""
+        return None
 
     def is_array(self, obj: Any) -> bool:
         """Whether `obj` is an array or a variable of this backend."""
@@ -381,6 +396,28 @@ def _host(obj: Any) -> bool:
     return type(obj) is np.float64
 
 
+class _Sharing(threading.local):
+    # What was computed -> the result, and the operands, whose ids are of use only as long as they live.
+    made: Optional[Dict[Any, Tuple[Any, Any]]] = None
+
+
+_SHARING = _Sharing()
+
+
+@contextmanager
+def shared_scalars() -> Iterator[None]:
+    """While it lasts, the same function of the same weak scalars is computed once in this thread.
+
+    What an update rule makes of the step's number and its hyperparameters is then computed for all variables
+    together, though it is written down for one.
+    """
+    before, _SHARING.made = _SHARING.made, {}
+    try:
+        yield
+    finally:
+        _SHARING.made = before
+
+
 class Namespace:
     """`xp`: the array vocabulary of update rules, by the names of the Python array API standard.
 
@@ -486,8 +523,19 @@ class Namespace:
             if self._b.shape(raw) != ():
                 raise TypeError("xp.scalar takes a 0-d array, not shape %r" % (self._b.shape(raw),))
             if raw.dtype != self._b.weak_dtype:
-                raw = self._b.cast(raw, self._b.weak_dtype)
+                raw = self._once("scalar", lambda one: self._b.cast(one, self._b.weak_dtype), raw)
         return Array(self, raw, None)
+
+    def _once(self, what: Any, function: Callable[..., Any], *raws: Any) -> Any:
+        """A function of raw scalars: the result of before where `shared_scalars` has one."""
+        made = _SHARING.made
+        if made is None:
+            return function(*raws)
+        # A number by its bytes: 0.0 and -0.0 are equal.
+        key = (what, self._b.place(), *[raw.tobytes() if _host(raw) else id(raw) for raw in raws])
+        if key not in made:
+            made[key] = function(*raws), raws
+        return made[key][0]
 
     # Checks and conversions
 
@@ -526,7 +574,7 @@ class Namespace:
         if dtype == self._b.weak_dtype:
             return raw
         with self._b.wide():
-            return self._b.cast(raw, dtype)
+            return self._once(("strong", dtype), lambda one: self._b.cast(one, dtype), raw)
 
     def _number(self, name: str, value: Any, dtype: Any) -> Any:
         """A Python or NumPy number checked against the dtype of the array that it meets."""
@@ -643,7 +691,7 @@ class Namespace:
         for raw in raws:
             if type(raw) is not np.float64:
                 with self._b.wide():
-                    result = self._ops[name](*self._weak_raws(raws))
+                    result = self._once(name, lambda *given: self._ops[name](*self._weak_raws(given)), *raws)
                     weak = result.dtype == self._b.weak_dtype
                 return Array(self, result, None if weak else self.bool)
         result = self._host_ops[name](*raws)
@@ -975,10 +1023,13 @@ class Namespace:
         if dtype is None:
             if self._b.shape(test) == ():
                 with self._b.wide():
-                    return Array(self, self._b.where(test, *self._weak_raws(raws)), None)
+                    return Array(self, self._once("where", self._weak_where, test, *raws), None)
             dtype = self.compute_dtype
             raws = [self._strengthen(raw, dtype) for raw in raws]
         return Array(self, self._b.where(test, raws[0], raws[1]), dtype)
+
+    def _weak_where(self, test: Any, *raws: Any) -> Any:
+        return self._b.where(test, *self._weak_raws(raws))
 
     def cond(
         self,
@@ -1003,7 +1054,8 @@ class Namespace:
 
         def raws_of(branch: Callable[[], Sequence[Any]]) -> _Branch:
             def made() -> Tuple[Any, ...]:
-                pairs = [self._strong("cond", "fib", each) for each in branch()]
+                with shared_scalars():  # what is computed in a branch is of use there only
+                    pairs = [self._strong("cond", "fib", each) for each in branch()]
                 dtypes.append([dtype for _, dtype in pairs])
                 return tuple(raw for raw, _ in pairs)
 

@@ -219,6 +219,11 @@ def _signbit(x: Any) -> Any:
     return tf.less(bits, _zero(bits))
 
 
+def _is_minus_zero(value: Any) -> bool:
+    # Eager TensorFlow keeps the tensors of numbers it has met, and takes -0.0 to be the 0.0 among them.
+    return isinstance(value, float) and value == 0 and math.copysign(1.0, value) < 0
+
+
 def _copysign(x1: Any, x2: Any) -> Any:
     size = tf.abs(x1)
     return _where(_signbit(x2), tf.negative(size), size)
@@ -319,6 +324,10 @@ class TensorFlowBackend(Backend):
             "sum": _reduction("Sum", tf.reduce_sum),
         }
 
+    def place(self) -> Any:
+        graph = tf.compat.v1.get_default_graph()
+        return graph, graph._get_control_flow_context()
+
     def is_array(self, obj: Any) -> bool:
         # Not every variable is a tf.Variable: Keras 3's and some strategies' are not.
         return isinstance(obj, (tf.Tensor, tf.Variable)) or (
@@ -333,15 +342,15 @@ class TensorFlowBackend(Backend):
         return raw
 
     def constant(self, value: Any, dtype: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            value = value.astype(dtype.as_numpy_dtype)
+        if isinstance(value, np.ndarray) or _is_minus_zero(value):
+            value = np.asarray(value).astype(dtype.as_numpy_dtype)
         return tf.constant(value, dtype)
 
     def operand(self, value: Any, dtype: Any) -> Any:
-        if self._eager():
+        if self._eager() and not _is_minus_zero(value):
             # An eager op converts a Python number itself, and many times faster.
             return float(value) if type(value) is np.float64 else value
-        return tf.constant(value, dtype)
+        return self.constant(value, dtype)
 
     def dtype(self, dtype: Any) -> Any:
         return tf.as_dtype(dtype)
