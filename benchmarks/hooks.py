@@ -208,18 +208,13 @@ def rows(results: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
             yield package, release, r["api"], way, ms, own, marked, adam, there, adam_there
 
 
-def table() -> str:
-    """The table of all results, in Markdown."""
-    results = [report.read(str(path)) for path in sorted(RESULTS.glob("*.json"))]
-    lines = [HEAD, ["---"] * len(HEAD), *rows(results)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def page(text: str) -> str:
     """The guide with the table in its place."""
+    results = [report.read(str(path)) for path in sorted(RESULTS.glob("*.json"))]
+    table = "\n".join(report.markdown([HEAD, *rows(results)]))
     before, rest = text.split(MARKS[0])
     _, after = rest.split(MARKS[1])
-    return "{}{}\n{}\n{}{}".format(before, MARKS[0], table(), MARKS[1], after)
+    return "{}{}\n{}\n{}{}".format(before, MARKS[0], table, MARKS[1], after)
 
 
 def main(argv: Sequence[str]) -> int:

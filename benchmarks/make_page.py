@@ -10,7 +10,7 @@ import argparse
 import json
 import pathlib
 import sys
-from typing import Any, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -42,12 +42,6 @@ def reason_for(record: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) 
     return "not known"
 
 
-def table(lines: Iterable[Sequence[str]]) -> List[str]:
-    """Lines of a Markdown table, the first its head."""
-    head, *body = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body)]
-
-
 def section(path: pathlib.Path, folder: str, reasons: Sequence[Mapping[str, Any]]) -> List[str]:
     """What the page says of one file of results; draws its plots beside it."""
     found = report.read(str(path))
@@ -72,7 +66,7 @@ def section(path: pathlib.Path, folder: str, reasons: Sequence[Mapping[str, Any]
         lines += ["", "Note: {}.".format(found["note"])]
     rows = report.rows(records)
     if len(rows) > 1:
-        lines += ["", *table(rows)]
+        lines += ["", *report.markdown(rows)]
     missed = [each for each in records if each.get("met") is False]
     if missed:
         lines += ["", "Missed:", ""]

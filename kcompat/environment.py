@@ -271,7 +271,7 @@ def _packaging_version() -> Any:
     for name in ("._packaging.version", "packaging.version"):
         try:
             return import_module(name, __package__)
-        except (ImportError, SyntaxError):  # a copy may hold a packaging for newer Pythons than this
+        except (ImportError, SyntaxError, TypeError, AttributeError):  # a copy may hold one for newer Pythons
             continue
     return None
 

@@ -6,7 +6,7 @@ it is empty.
 """
 
 import os
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 VARIABLE = "KCOMPAT_TEST_APIS"
 
@@ -40,6 +40,15 @@ def _apis() -> Tuple[str, ...]:
 
     found = kcompat.detect().apis
     return tuple(found)
+
+
+def with_hooks() -> List[str]:
+    """Those of APIS on which classes with hooks of other people run."""
+    import kcompat
+
+    found = [api for api in __getattr__("APIS") if api != "get_updates"]
+    on_tensorflow = kcompat.detect().keras_backend in (None, "tensorflow")
+    return [api for api in found if api != "keras_3" or on_tensorflow]
 
 
 _computed: Dict[str, Tuple[str, ...]] = {}

@@ -13,12 +13,7 @@ from kcompat import errors, hooks
 
 tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
 
-BACKEND = kcompat.detect().keras_backend
-APIS = [
-    api
-    for api in _apis.APIS
-    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
-]
+APIS = _apis.with_hooks()
 eager = pytest.mark.skipif(not tf.executing_eagerly(), reason="in TensorFlow 1, eager mode is off")
 pytestmark = [
     pytest.mark.wide,

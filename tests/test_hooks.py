@@ -18,13 +18,9 @@ from kcompat.testing.running import Training
 tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
 
 import _hooked  # noqa: E402
+from _hooked import skip_at_home  # noqa: E402
 
-BACKEND = kcompat.detect().keras_backend
-APIS = [
-    api
-    for api in _apis.APIS
-    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
-]
+APIS = _apis.with_hooks()
 MODES = [(api, mode) for api, mode in api_modes(APIS) if mode != "graph_ref"]
 DIALECTS = ["optimizer_v2", "tf1", "keras_2_11", "keras_3"]
 # One mode of each API for what differs little between them.
@@ -308,8 +304,7 @@ class TestWrappers:
     def test_around_an_optimizer_of_the_dialect(self, api, mode):
         inner = written("optimizer_v2", api)
         outer = _hooked.lookahead_of_optimizer_v2(hooks.base_class("optimizer_v2", api))
-        if not hasattr(outer, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(outer)
         values = trained(api, mode, lambda: outer(inner(0.01, epsilon=1e-3)), dense(GRADIENTS))
         close(values, self.expected())
 
@@ -318,8 +313,7 @@ class TestWrappers:
     def test_its_copy_has_the_state_of_both(self, api):
         inner = written("optimizer_v2", api)
         outer = _hooked.lookahead_of_optimizer_v2(hooks.base_class("optimizer_v2", api))
-        if not hasattr(outer, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(outer)
         optimizer, variables = outer(inner(0.01, epsilon=1e-3)), eager_variables(START)
         rows = dense(GRADIENTS)
         for row in rows[:3]:
@@ -342,8 +336,7 @@ class TestWrappers:
     def test_an_optimizer_inside_that_counts_its_own_steps(self, how, api, tmp_path):
         inner, cls = written("optimizer_v2", api), hooks.base_class("optimizer_v2", api)
         cls = _hooked.accumulator_of_optimizer_v2(cls, how == "lazy")
-        if not hasattr(cls, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(cls)
         rows = dense(GRADIENTS) + dense(GRADIENTS)[:3]
         optimizer, variables = cls(inner(0.05, epsilon=1e-3)), eager_variables(START)
         for row in rows[:5]:
@@ -422,8 +415,7 @@ class TestAdopt:
     def test_pickles(self, api):
         made = hooks.adopt(AdamAtTop, api)
         optimizer, variables = made(0.01, epsilon=1e-3), eager_variables(START)
-        if not hasattr(made, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(made)
         optimizer.apply_gradients(pairs(GRADIENTS[0], variables))
         twin, others = pickle.loads(pickle.dumps(optimizer)), eager_variables([v.numpy() for v in variables])
         assert type(twin) is made
@@ -451,8 +443,7 @@ class TestErrors:
     @pytest.mark.parametrize("dialect", ["optimizer_v2", "keras", "tf1"])
     def test_a_missing_hook_is_named(self, dialect, api):
         base = hooks.base_class(dialect, api)
-        if not hasattr(base, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(base)
 
         class Nothing(base):
             def get_config(self):
@@ -491,8 +482,7 @@ class TestErrors:
     @pytest.mark.parametrize("api", APIS)
     def test_there_is_no_rule_to_wrap(self, api):
         optimizer = written("optimizer_v2", api)(0.1)
-        if not hasattr(optimizer, "_kc_dialect"):
-            pytest.skip("it is the host's own class")
+        skip_at_home(optimizer)
         with pytest.raises(kcompat.RuleError, match="adopt"):
             kcompat.addons.Lookahead(optimizer)
 

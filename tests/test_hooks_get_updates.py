@@ -14,12 +14,7 @@ tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
 
 import _hooked  # noqa: E402
 
-BACKEND = kcompat.detect().keras_backend
-APIS = [
-    api
-    for api in _apis.APIS
-    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
-]
+APIS = _apis.with_hooks()
 FIRST = [next(pair for pair in api_modes([api]) if pair[1] != "graph_ref") for api in APIS]
 START = starting_values([(3, 2), (5, 2)])
 GRADIENTS = varied_gradients([(3, 2), (5, 2)], 5, sparse={1})

@@ -9,13 +9,10 @@ from kcompat import hooks
 
 tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
 
+from _hooked import skip_at_home  # noqa: E402
+
+APIS = _apis.with_hooks()
 v1 = tf.compat.v1
-BACKEND = kcompat.detect().keras_backend
-APIS = [
-    api
-    for api in _apis.APIS
-    if api != "get_updates" and not (api == "keras_3" and BACKEND not in (None, "tensorflow"))
-]
 # Those on which a class of TensorFlow 1 is no native one.
 OTHERS = [api for api in APIS if api != "tf1"]
 
@@ -135,8 +132,7 @@ class TestAbstract:
 def test_names_of_both(api):
     """A class may have names for itself that kcompat or the host have, too."""
     base = hooks.base_class("optimizer_v2", api)
-    if not hasattr(base, "_kc_dialect"):
-        pytest.skip("it is the host's own class")
+    skip_at_home(base)
 
     class Clashing(base):
         def __init__(self, name="Clashing", **kwargs):
@@ -289,8 +285,7 @@ class TestWholeSteps:
 def test_a_counter_in_place_of_the_hosts(api):
     """What a class has as `iterations` is counted on, as OptimizerV2 does."""
     base = hooks.base_class("optimizer_v2", api)
-    if not hasattr(base, "_kc_dialect"):
-        pytest.skip("it is the host's own class")
+    skip_at_home(base)
 
     class Counting(base):
         def __init__(self):
@@ -465,7 +460,6 @@ def test_a_step_that_is_copied_from_the_base_class(api):
         def get_config(self):
             return {}
 
-    if not hasattr(Copied, "_kc_dialect"):
-        pytest.skip("it is the host's own class")
+    skip_at_home(Copied)
     with pytest.raises(kcompat.HookError, match=r"calls _distributed_apply\(\)"):
         Copied("Copied").apply_gradients([])

@@ -318,6 +318,36 @@ def test_slots_that_hold_one_array_can_be_donated(api):
     np.testing.assert_allclose(to_numpy(variables[0]), expected[0][0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("api", TORCH)
+def test_slots_that_start_as_one_array_are_apart(api):
+    """Of another slot, of the parameter, or with strides of 0: PyTorch writes in place."""
+
+    class Shared(kcompat.UpdateRule):
+        learning_rate = kcompat.Hyper(0.1)
+
+        def init(self, xp, param):
+            spread = xp.broadcast_to(xp.sum(param * 0), param.shape)
+            return {"a": param, "b": param, "sum": spread, "own": xp.zeros_like(param)}
+
+        def update(self, xp, grad, param, slots, hyper, step):
+            new = {
+                "a": slots["a"] + grad,
+                "b": slots["b"] - grad,
+                "sum": slots["sum"] + grad,
+                "own": grad,
+            }
+            return param - hyper.learning_rate * (new["a"] * new["b"] + new["sum"]), new
+
+    params, gradients = starting_values([(3, 2)]), varied_gradients([(3, 2)], 4)
+    expected = reference(Shared(), params, gradients)
+    assert_agree(run(api, "eager", Shared(), params, gradients), expected)
+    optimizer, weight = kcompat.optimizer(Shared(), api), variable(params[0], "v")
+    optimizer.build([weight])
+    held = [weight, *(optimizer.get_slot(weight, name) for name in ("a", "b", "sum", "own"))]
+    assert len({each.value.untyped_storage().data_ptr() for each in held}) == len(held)
+    assert all(each.value.is_contiguous() for each in held)
+
+
 @pytest.mark.parametrize("api", JAX)
 def test_a_hyperparameter_set_after_compilation_raises_on_jax(api):
     """Any but the learning rate: JAX took it as a constant, and would go on with that."""

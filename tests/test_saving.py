@@ -526,10 +526,15 @@ def test_state_is_told_by_names_where_there_are_names(api):
     optimizer, variables = fresh("abc")
     with pytest.warns(UserWarning, match="of another optimizer"):
         optimizer.load_own_variables({"0": np.ones(())})
-    optimizer = kcompat.optimizer_class(rules.Adam, api)(0.1)
-    optimizer.load_own_variables(store)
-    with pytest.warns(UserWarning, match="fits none of the variables"):
-        optimizer.build(variables)
+    for built_first in (True, False):
+        optimizer = kcompat.optimizer_class(rules.Adam, api)(0.25)
+        if built_first:
+            optimizer.build(variables)
+        with pytest.warns(UserWarning, match="fits none of the variables"):
+            optimizer.load_own_variables(store)
+            optimizer.build(variables)
+        assert int(to_numpy(optimizer.iterations)) == 0
+        assert float(to_numpy(optimizer.learning_rate)) == 0.25
 
 
 # Pickles and copies.

@@ -123,8 +123,9 @@ def test_it_works_with_numpy_alone(copy):
     assert order == ["True", "True"]
 
 
-def test_a_packaging_that_this_python_cannot_read_is_done_without(copy):
-    (copy / "_packaging" / "version.py").write_text("def broken(:\n")
+@pytest.mark.parametrize("text", ["def broken(:\n", "LocalType = tuple[int | str, ...]\nnone = [] | []\n"])
+def test_a_packaging_that_this_python_cannot_read_is_done_without(copy, text):
+    (copy / "_packaging" / "version.py").write_text(text)
     code = (
         "from lib._vendor.kcompat.environment import parse_version as parse\n"
         "print(type(parse('1')).__name__, parse('2.9') < parse('2.10'), parse('2.0') == parse('2.0.0'))"

@@ -91,7 +91,8 @@ def main(folder, epochs=3):
     """Trains, and prints the loss of each epoch."""
     train = with_a_loop if kcompat.detect().default == "keras_3" else with_fit
     losses = train(folder, int(epochs))
-    print(STRATEGY.num_replicas_in_sync, "replicas", " ".join("{:.4f}".format(loss) for loss in losses))
+    said = " ".join("{:.4f}".format(loss) for loss in losses)
+    print("{} replicas {}".format(STRATEGY.num_replicas_in_sync, said))
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ class OptimizerState:
         self.keys: Dict[int, Tuple[Any, Any]] = {}
         # The shapes of slots, by rule, namespace and shape of the variable.
         self.slot_shapes: Dict[Any, Dict[str, Tuple[int, ...]]] = {}
-        # While variables are built: initial slots, by what makes them.
+        # While variables are built: initial slots, by rule, namespace and shape. Whoever writes has a copy.
         self.initial: Dict[Any, Any] = {}
         # Zeros that stand for parameters where initial slots are made in a graph.
         self.zeros: Dict[Any, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import numbers
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import keras
 import numpy as np
@@ -60,11 +60,8 @@ class Keras3ArraysAdapter(Keras3Base):
     def _plan_slots(self, known: VariableState) -> Dict[str, Tuple[Callable[[], Any], bool]]:
         variable, xp, rule = known.variable, known.xp, known.rule
         param = xp.wrap(self._cast(self._read(variable), xp.compute_dtype))
-        # Copies: a slot may start as the parameter itself, and two variables must not hold one array.
-        slots = {
-            name: self._copy(xp.unwrap(value))
-            for name, value in check_slots(rule, xp, rule.init(xp, param)).items()
-        }
+        found = check_slots(rule, xp, rule.init(xp, param))
+        slots = self._apart(xp.unwrap(param), {name: xp.unwrap(value) for name, value in found.items()})
         same_dtype = self._dtype_name(variable) == keras.backend.standardize_dtype(xp.compute_dtype)
         return {
             name: (
@@ -73,6 +70,13 @@ class Keras3ArraysAdapter(Keras3Base):
             )
             for name, value in slots.items()
         }
+
+    def _apart(self, param: Any, slots: Mapping[str, Any]) -> Dict[str, Any]:
+        """The initial values of a variable's slots, each in memory of its own.
+
+        A slot may start as the parameter itself, and two variables must not hold one array.
+        """
+        return {name: self._copy(value) for name, value in slots.items()}
 
     def build(self, variables: Sequence[Any]) -> None:
         """Creates the optimizer's variables for these variables; those it knows already are passed over."""

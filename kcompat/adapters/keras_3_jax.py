@@ -89,8 +89,8 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
         # JAX takes longer to see that there is nothing to do than for some rules' operations.
         return array if array.dtype == dtype else array.astype(dtype)
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
-        return jnp.take(array, rows, axis=0, mode="clip")
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
+        return jnp.take(self._read(variable), rows, axis=0, mode="clip")
 
     def _write_rows(self, variable: Any, rows: Any, value: Any) -> Any:
         old = self._read(variable)

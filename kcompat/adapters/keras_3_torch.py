@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import torch
 
@@ -40,8 +40,8 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         return array.to(dtype)
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
-        return array.index_select(0, rows)
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
+        return self._read(variable).index_select(0, rows)
 
     def _write(self, variable: Any, value: Any) -> Any:
         if isinstance(variable, torch.Tensor):
@@ -80,6 +80,18 @@ class Keras3TorchAdapter(Keras3ArraysAdapter):
 
     def _copy(self, array: Any) -> Any:
         return array.clone()
+
+    def _apart(self, param: Any, slots: Mapping[str, Any]) -> Dict[str, Any]:
+        # Copied only where it must be: of large variables two slots more would be in memory for a moment.
+        taken, apart = {param.untyped_storage().data_ptr()}, {}
+        for name, value in slots.items():
+            storage = value.untyped_storage()
+            whole = storage.nbytes() == value.numel() * value.element_size()
+            if storage.data_ptr() in taken or not (whole and value.is_contiguous()):
+                value = self._copy(value)
+            taken.add(value.untyped_storage().data_ptr())
+            apart[name] = value
+        return apart
 
     # Kernels.
 

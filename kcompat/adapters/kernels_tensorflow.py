@@ -44,6 +44,7 @@ class Kernel:
         scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
             or float64 tensors. One of the gradient's name is what that is multiplied by first.
         attributes: further arguments.
+        instead: the kernel for reference variables, where they have none of this name.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
     """
 
@@ -54,6 +55,7 @@ class Kernel:
         scalars: Callable[[Any, Any, Any], Dict[str, Any]],
         gradient: str = "grad",
         attributes: Optional[Mapping[str, Any]] = None,
+        instead: Optional[Kernel] = None,
         decays: bool = False,
     ) -> None:
         self.name = name
@@ -61,6 +63,7 @@ class Kernel:
         self.scalars = scalars
         self.gradient = gradient
         self.attributes = dict(attributes or {})
+        self.instead = instead
         self.decays = decays
         self.resource = _operation("ResourceApply" + name)
         self.reference = _operation("Apply" + name)  # None for some
@@ -157,6 +160,44 @@ def _velocity(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return {"grad": -weak_value(hyper.learning_rate), "lr": -1.0, "momentum": weak_value(hyper.momentum)}
 
 
+_SMALLEST = 1e-20
+
+
+def _in_place(nesterov: bool, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
+    rate, momentum = weak_value(hyper.learning_rate), weak_value(hyper.momentum)
+    # (m - alpha * g) / (1 + l2 * alpha) is momentum * m - rate * g. Without a rate l2 would be infinite.
+    alpha = rate / momentum
+    if isinstance(alpha, float):
+        alpha = alpha if abs(alpha) > _SMALLEST else _SMALLEST
+    else:
+        alpha = tf.where(abs(alpha) > _SMALLEST, alpha, tf.constant(_SMALLEST, alpha.dtype))
+    scalars = {"alpha": alpha, "l1": 0.0, "l2": (1 / momentum - 1) / alpha}
+    return dict(scalars, kept=-momentum, rate=rate) if nesterov else dict(scalars, kept=-1.0)
+
+
+class _InPlace(Kernel):
+    """SGD's velocity on reference variables, in operations of which none makes an array.
+
+    Their operation called Momentum keeps the learning rate out of the velocity, and would have to be given
+    gradients multiplied by it: four times the time, where variables are large.
+    """
+
+    def __init__(self, nesterov: bool) -> None:
+        scalars = functools.partial(_in_place, nesterov)
+        super().__init__("ProximalGradientDescent", {"accum": "m"}, scalars)
+        descend = _operation("ApplyGradientDescent")
+        shrink = self.reference
+
+        def step(
+            var: Any, accum: Any, grad: Any, alpha: Any, l1: Any, l2: Any, kept: Any, rate: Any = None
+        ) -> Any:
+            velocity = shrink(var=accum, alpha=alpha, l1=l1, l2=l2, delta=grad)
+            moved = descend(var=var, alpha=kept, delta=velocity)
+            return moved if rate is None else descend(var=moved, alpha=rate, delta=grad)
+
+        self.reference = step
+
+
 def _adam(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     # The kernel takes 1 - beta in the variable's dtype, where 1 - 0.999 is off by 1e-5: the bias corrections
     # are those of the same rounded betas, so that the error is in the second moment only, not in the
@@ -184,16 +225,19 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
-def _for_sgd(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
     nesterov = {"use_nesterov": bool(rule.nesterov)}
-    if reference:  # there is no ApplyKerasMomentum
-        return Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
-    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov)
+    old: Kernel
+    if isinstance(rule.momentum, (int, float)):
+        old = _InPlace(bool(rule.nesterov))
+    else:  # it may become 0
+        old = Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
+    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov, instead=old)
 
 
-def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_rmsprop(rule: Any) -> Optional[Kernel]:
     # The kernel for a centered one does not keep the variance from falling below 0 by rounding, and both
     # keep a velocity.
     if rule.centered or not rule.has_velocity:
@@ -201,7 +245,7 @@ def _for_rmsprop(rule: Any, reference: bool) -> Optional[Kernel]:
     return Kernel("RMSProp", {"ms": "rms", "mom": "momentum"}, _rmsprop)
 
 
-def _for_adam(rule: Any, reference: bool) -> Optional[Kernel]:
+def _for_adam(rule: Any) -> Optional[Kernel]:
     if rule.amsgrad:
         # AdamWithAmsgrad, as AdaMax, takes the larger of a NaN and a number to be the number.
         return None
@@ -227,24 +271,25 @@ def ftrl_is_of_two_minds() -> bool:
 
 
 _MADE: Dict[Any, Kernel] = {}
-_KERNELS: Dict[str, Callable[[Any, bool], Optional[Kernel]]] = {
+_KERNELS: Dict[str, Callable[[Any], Optional[Kernel]]] = {
     "SGD": _for_sgd,
     "Adam": _for_adam,
     "AdamW": _for_adam,
-    "Adadelta": lambda rule, reference: Kernel(
+    "Adadelta": lambda rule: Kernel(
         "Adadelta", {"accum": "accum_grad", "accum_update": "accum_var"}, _adadelta
     ),
     "RMSprop": _for_rmsprop,
 }
 
 
-def kernel_of(rule: UpdateRule, reference: bool) -> Optional[Kernel]:
-    """The kernel that takes the same step as a rule, on reference or on resource variables; or None."""
+def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
+    """The kernel that takes the same step as a rule, or None."""
     name = catalogue_name(rule)
     if name not in _KERNELS:
         return None
-    kernel = _KERNELS[name](rule, reference)
+    kernel = _KERNELS[name](rule)
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.
-    return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)
+    other = kernel.instead.name if kernel.instead is not None else ""
+    return _MADE.setdefault((kernel.name, other, kernel.decays, tuple(kernel.attributes.items())), kernel)

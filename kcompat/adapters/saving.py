@@ -44,6 +44,7 @@ class SavedState(NamedTuple):
         shared: the scalars of all variables together.
         learning_rate: its number, or None where it is none.
         strict: whether state that fits none of the variables is an error, or only a warning.
+        before: the step counter and the learning rate that were there before it, while it waits.
     """
 
     iterations: Optional[int]
@@ -51,6 +52,7 @@ class SavedState(NamedTuple):
     shared: Dict[str, np.ndarray]
     learning_rate: Optional[float] = None
     strict: bool = True
+    before: Tuple[Optional[int], Optional[float]] = (None, None)
 
     def to_store(self, store: Any) -> None:
         """Writes it as Keras stores variables, under "0", "1" and so on, and beside them what they are."""
@@ -316,6 +318,7 @@ class Saving:
             if waiting.iterations is None:  # some of it has found its variables; these are others
                 return
             self._kc.waiting = None
+            self._give_back(waiting)
             self._misfit(waiting, new)
             return
         pairs = []
@@ -330,6 +333,15 @@ class Saving:
         # The rest is of variables that may come later (frozen ones, say), when the counter has moved on.
         left = [saved for i, saved in enumerate(waiting.variables) if i not in chosen]
         self._kc.waiting = waiting._replace(iterations=None, variables=left, shared={}) if left else None
+
+    def _give_back(self, waiting: SavedState) -> None:
+        """Gives the step counter and the learning rate the values that they had before this state."""
+        done, rate = waiting.before
+        if done is not None:
+            counter = self._iterations_variable()  # type: ignore[attr-defined]
+            self._assign_values([(counter, np.asarray(done))])
+        if rate is not None:
+            self._set_hyper_source("learning_rate", rate)  # type: ignore[attr-defined]
 
     def _misfit(self, waiting: SavedState, new: Sequence[Any]) -> None:
         saved = ["{} {} ({})".format(v.name, v.shape, ", ".join(v.slots)) for v in waiting.variables]
@@ -363,7 +375,7 @@ class Saving:
         """Reads the state from a file that Keras loads: called by Keras.
 
         Before the optimizer is built, the state waits for its variables. Of a file without it, or with
-        another optimizer's, nothing is taken, with a warning; nor are slots that fit none of the variables.
+        another optimizer's, or whose slots fit none of the variables, nothing is taken, with a warning.
 
         Args:
             store: what has arrays by name.
@@ -378,11 +390,14 @@ class Saving:
                 stacklevel=2,
             )
             return
-        if saved.learning_rate is not None:
-            rate = self._kc.attributes.get("learning_rate")
-            if rate is not None and rate.kind == "number":
-                self._set_hyper_source("learning_rate", saved.learning_rate)  # type: ignore[attr-defined]
-        self._put_state(saved)
+        counter = self._iterations_variable()  # type: ignore[attr-defined]
+        done = None if counter is None else int(self._read_values([counter])[0])
+        rate = self._kc.attributes.get("learning_rate")
+        number = None
+        if saved.learning_rate is not None and rate is not None and rate.kind == "number":
+            number = float(self._current_number(rate))  # type: ignore[attr-defined]
+            self._set_hyper_source("learning_rate", saved.learning_rate)  # type: ignore[attr-defined]
+        self._put_state(saved._replace(before=(done, number)))
 
     # Pickles and copies.
 

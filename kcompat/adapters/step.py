@@ -159,7 +159,8 @@ class StepAdapter(Adapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         raise NotImplementedError
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
+        """Some rows of a variable's value, an array."""
         raise NotImplementedError
 
     def _write(self, variable: Any, value: Any) -> Any:
@@ -241,7 +242,7 @@ class StepAdapter(Adapter):
         return False
 
     def _after(self, arrays: Sequence[Any]) -> ContextManager[Any]:
-        """What is made inside comes after these."""
+        """What is made inside comes after these, where it does not run at once."""
         return contextlib.ExitStack()
 
     # The state of variables.
@@ -441,7 +442,7 @@ class StepAdapter(Adapter):
         ordered = self._must_order()
         # Operations run when what they are made of is there: a step that fails while the last gradient is
         # computed would have updated the variables of the first ones.
-        with self._after(() if self._runs_at_once() else grads):
+        with self._after(grads):
             done, step = self._steps_done()
             scalars = self._scalars([each.xp for each in known], done)
             gradients = [self._gradient(g, k, v) for g, k, v in zip(grads, known, variables)]
@@ -543,10 +544,9 @@ class StepAdapter(Adapter):
 
     def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
         """The value of a variable or slot, or the rows of it if it has the rows of `variable`."""
-        value = self._read(target)
         if rows is None or self._shape(target)[:1] != self._shape(variable)[:1]:
-            return value
-        return self._take_rows(value, rows)
+            return self._read(target)
+        return self._read_rows(target, rows)
 
     def _new_values(
         self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any

@@ -168,15 +168,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _cast(self, array: Any, dtype: Any) -> Any:
         return tf.cast(array, dtype)
 
-    def _take_rows(self, array: Any, rows: Any) -> Any:
-        return tf.gather(array, rows)
-
-    def _rows(self, target: Any, rows: Any, variable: Any) -> Any:
-        whole = rows is None or self._shape(target)[:1] != self._shape(variable)[:1]
-        if whole or self._has_strategy():
-            return super()._rows(target, rows, variable)
+    def _read_rows(self, variable: Any, rows: Any) -> Any:
         # Once rows of a resource variable have been written, TensorFlow copies all of it where it is read.
-        return self._take_rows(self._native(target), rows)
+        return tf.gather(self._read(variable) if self._has_strategy() else self._native(variable), rows)
 
     def _in_dtype_of(self, variable: Any, value: Any) -> Any:
         return tf.cast(value, self._native(variable).dtype.base_dtype)
@@ -198,6 +192,9 @@ class TensorFlowAdapter(DistributedStepAdapter):
     @contextlib.contextmanager
     def _after(self, arrays: Sequence[Any]) -> Iterator[None]:
         """Operations made inside run after these, through one barrier (not one edge for each pair)."""
+        if self._runs_at_once():
+            yield
+            return
         here, operations = v1.get_default_graph(), []
         for array in arrays:
             parts = (array.values, array.indices) if isinstance(array, tf.IndexedSlices) else (array,)
@@ -235,7 +232,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         same_dtype = tf.as_dtype(variable.dtype).base_dtype == xp.compute_dtype
         found: Mapping[str, Any] = {}
         if tf.executing_eagerly():
-            found = slots() if reads else self._once(("slots", rule, xp, shape), slots)
+            found = slots() if reads else _once(self._kc.initial, (rule, xp, shape), slots)
             shapes = {name: tuple(value.shape) for name, value in found.items()}
         else:
             shapes = self._slot_shapes(known)
@@ -249,22 +246,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
             def initial(name: str) -> Any:
                 if tf.executing_eagerly():
                     return xp.unwrap(slots()[name])
-                graph = v1.get_default_graph()
-                if (
-                    graph not in made
-                ):  # once for all slots, in a graph that is not to become larger than need be
-                    made[graph] = slots()
-                return xp.unwrap(made[graph][name])
+                # Once for all slots, in a graph that is not to become larger than need be.
+                return xp.unwrap(_once(made, v1.get_default_graph(), slots)[name])
 
         return {
             name: (functools.partial(initial, name), same_dtype and shapes[name] == shape) for name in shapes
         }
-
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What variables of one shape share while they are built; values are copied when they are written."""
-        if key not in self._kc.initial:
-            self._kc.initial[key] = make()
-        return self._kc.initial[key]
 
     def _slot_shapes(self, known: VariableState) -> Dict[str, Tuple[int, ...]]:
         """The names and shapes of a variable's slots, found out in a graph that is thrown away."""
@@ -281,9 +268,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if tf.executing_eagerly():
             return tf.zeros(shape, dtype)
         key = v1.get_default_graph(), shape, dtype
-        if key not in self._kc.zeros:
-            self._kc.zeros[key] = tf.zeros(shape, dtype)
-        return self._kc.zeros[key]
+        return _once(self._kc.zeros, key, lambda: tf.zeros(shape, dtype))
 
     def _has_value(self, variable: Any) -> bool:
         """In eager mode, whether a variable has been given a value."""
@@ -829,13 +814,15 @@ class TensorFlowAdapter(DistributedStepAdapter):
     def _find_kernel(self, known: VariableState) -> Way:
         """How a variable would be updated if it were small."""
         rule = inside(known.rule)
-        native, strategy = self._native(known.variable), self._strategy_of(known)
-        # What a strategy has made has no handle outside of a replica.
-        kernel = kernel_of(rule, reference=strategy is None and not hasattr(native, "handle"))
+        kernel = kernel_of(rule)
         if kernel is None:
             return no_kernel(type(rule).__name__)
+        strategy = self._strategy_of(known)
         if strategy is not None:
             return the_rule("the variable was made under {}, where kernels are not used".format(strategy))
+        native = self._native(known.variable)
+        if kernel.instead is not None and kernel.of(native) is None:
+            kernel = kernel.instead
         if known.xp.compute_dtype != native.dtype.base_dtype:
             return the_rule("the variable is narrower than what its rule is computed in")
         if getattr(known.variable, "constraint", None) is not None:
@@ -1011,7 +998,7 @@ class TensorFlowAdapter(DistributedStepAdapter):
 
     def _count(self, writes: Sequence[Any], global_step: Any) -> Any:
         """Counts the step, after everything was written."""
-        with self._after(() if self._runs_at_once() else writes):
+        with self._after(writes):
             counted = [v1.assign_add(self._native(self._iterations_variable()), np.int64(1))]
             if global_step is not None:
                 counted.append(v1.assign_add(global_step, tf.ones((), global_step.dtype.base_dtype)))
@@ -1363,6 +1350,13 @@ def _in_function() -> bool:
     TensorFlow 2.1, is a function's too, and nothing orders what is in it.
     """
     return bool(getattr(v1.get_default_graph(), "_add_control_dependencies", False))
+
+
+def _once(made: Dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """What is made of a key, and kept."""
+    if key not in made:
+        made[key] = make()
+    return made[key]
 
 
 def _operation(tensor: Any) -> Any:

@@ -7,6 +7,7 @@ is used for other things too meets both. The ratio is the median of the rounds' 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -186,31 +187,22 @@ def memory_records(job: Job, which: str = "") -> List[Record]:
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, universal_newlines=True)
         (theirs,) = json.loads(done.stdout.splitlines()[-1])
     _warm_up(job)
-    in_graph = _way_is_session(job)
+    # What is freed later would be counted for the steps.
+    gc.collect()
     before = _memory("VmRSS")
     made = workloads.make(job, which != "theirs")
-    if not in_graph:
-        before = _memory("VmRSS")
+    gc.collect()
     with contextlib.suppress(OSError):
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # the peak starts anew
     for _ in range(3):
         made.step()
     slots = workloads.slot_bytes(job)
-    # In a graph variables and gradients get their memory with the slots, and take as much again.
-    ideal = 2 * slots if in_graph else slots
-    found = {"value": (_memory("VmHWM") - before) / ideal, "slots": slots}
+    # Variables and gradients together are as large as Adam's slots.
+    found = {"value": (_memory("VmHWM") - before - slots) / slots, "slots": slots}
     if which:
         return [found]
     return [record(job, "peak memory", "ratio", dict(found, theirs=theirs["value"]))]
-
-
-def _way_is_session(job: Job) -> bool:
-    if job.backend != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.executing_eagerly()
 
 
 def _memory(what: str) -> int:

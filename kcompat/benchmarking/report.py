@@ -10,7 +10,7 @@ import platform
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..environment import installed
 
@@ -106,6 +106,12 @@ def rows(records: Sequence[Mapping[str, Any]]) -> List[Tuple[str, ...]]:
         row = (each["measure"], each["api"], cell, each.get("against") or "", found, spread, mark)
         table.append((*row, *milliseconds, each.get("path") or ""))
     return table
+
+
+def markdown(lines: Iterable[Sequence[str]]) -> List[str]:
+    """Lines of a Markdown table, of which the first is its head."""
+    head, *body = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body)]
 
 
 def number(value: float) -> str:

@@ -381,7 +381,7 @@ class Hooked:
         this: Any = self
         ordered = this._must_order()
         # A gradient that fails is to find nothing written.
-        with this._after(() if this._runs_at_once() else grads):
+        with this._after(grads):
             pairs, writes = self._as_pairs(grads, variables)
             writes += self._called(pairs) if ordered else self._stepped(pairs)
             with this._after(writes if ordered else ()):
@@ -512,12 +512,12 @@ class Hooked:
         copies: Dict[int, Any] = {}
         self.__dict__["_kc_copies"] = copies
         each_grad = [strategy.experimental_local_results(grad) for grad in grads]
-        with this._after(() if this._runs_at_once() else [part for grad in each_grad for part in grad]):
+        with this._after([part for grad in each_grad for part in grad]):
             for grad, variable in zip(each_grad, variables):
                 current[:], parts[:] = [variable], grad
                 writes += strategy.extended.update(variable, update, group=False)
         self.__dict__["_kc_copies"] = None
-        with this._after([] if tf.executing_eagerly() else [w for w in writes if w is not None]):
+        with this._after(writes):
             counted = [self._step_counter().assign_add(1)]
             if global_step is not None:
                 counted.append(strategy.extended.update(global_step, v1.assign_add, args=(1,)))

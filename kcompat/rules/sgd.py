@@ -38,8 +38,8 @@ class SGD(UpdateRule):
     def update(
         self, xp: Any, grad: Any, param: Any, slots: Mapping[str, Any], hyper: Any, step: Any
     ) -> Tuple[Any, Mapping[str, Any]]:
-        move = -hyper.learning_rate * grad
+        move = hyper.learning_rate * grad
         if not slots:
-            return param + move, {}
-        m = hyper.momentum * slots["m"] + move
-        return param + (hyper.momentum * m + move if self.nesterov else m), {"m": m}
+            return param - move, {}
+        m = hyper.momentum * slots["m"] - move
+        return param + (hyper.momentum * m - move if self.nesterov else m), {"m": m}

@@ -57,6 +57,7 @@ class Process:
         self.command = [sys.executable, path] + [str(each) for each in arguments]
         paths = [HERE, os.path.dirname(HERE), os.environ.get("PYTHONPATH")]
         given = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths)), PYTHONWARNINGS="ignore")
+        given.pop("PYTHONUNBUFFERED", None)  # lines of several processes would be mixed
         given.update((name, str(value)) for name, value in environment.items())
         self._out, self._error = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self._process = subprocess.Popen(

@@ -299,7 +299,7 @@ class TF1Dialect(Hooked):
         done = self._hooks([(grad, this._native(var)) for grad, var in grads_and_vars if grad is not None])
         if global_step is None:
             return done
-        with this._after([] if done is None else [done]):
+        with this._after([done]):
             return v1.assign_add(global_step, 1)
 
     def _own_step(
