@@ -94,6 +94,13 @@ def test_a_loop_with_a_checkpoint_manager(tmp_path, api):
     resumes(tmp_path, api, "manager")
 
 
+@eager
+@pytest.mark.skipif(not has(WORKERS), reason="this release has no " + WORKERS)
+@pytest.mark.parametrize("api", APIS)
+def test_a_loop_of_workers_of_which_one_is_killed(tmp_path, api):
+    resumes(tmp_path, api, "manager", Workers)
+
+
 def has_backups():
     callbacks = tf.keras.callbacks
     return any(hasattr(c, "BackupAndRestore") for c in (callbacks, getattr(callbacks, "experimental", None)))

@@ -3,7 +3,8 @@
 python resumed.py API HOW FOLDER [PACE]: prints the values, slots and step counter after all steps. HOW is
 backup (Keras' BackupAndRestore), workers (the same in a process of a cluster), manager (a loop with
 tf.train.CheckpointManager), preempted (TensorFlow's PreemptionCheckpointHandler, which saves when SIGTERM
-comes) or session (a Saver in a TensorFlow 1 graph). PACE is what a step takes at least, in seconds.
+comes) or session (a Saver in a TensorFlow 1 graph); manager and preempted are each alone or in a process of a
+cluster. PACE is what a step takes at least, in seconds.
 """
 
 import glob
@@ -47,48 +48,53 @@ def backup(api, folder, pace, strategy=None):
 
 
 def manager(api, folder, pace):
-    variables, optimizer = one.make_variables(api), _problem.optimizer(CASE, api)
-    step = tf.function(lambda rows, targets: one.void(one.train(optimizer, variables, rows, targets)))
-    optimizer.build(variables)
-    natives = {"v{}".format(i): one.native(variable) for i, variable in enumerate(variables)}
-    checkpoint = tf.train.Checkpoint(optimizer=optimizer, **natives)
-    managed = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-    if managed.latest_checkpoint:
-        checkpoint.restore(managed.latest_checkpoint).assert_consumed()
+    """Alone or in a cluster, where all save, as TensorFlow asks for, and read what the first has saved."""
+    step, checkpoint, optimizer, variables, index = training(api)
+    where = folder if index == 0 else os.path.join(folder, "worker{}".format(index))
+    managed = tf.train.CheckpointManager(checkpoint, where, max_to_keep=2)
+    latest = tf.train.latest_checkpoint(folder)
+    if latest:
+        checkpoint.restore(latest).assert_consumed()
     steps = _problem.batches() * EPOCHS
     for rows, targets in steps[done(optimizer) :]:
-        step(tf.constant(rows), tf.constant(targets))
+        step(rows, targets)
         managed.save()
         time.sleep(pace)
     return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
 
 
 def preempted(api, folder, pace):
-    """Alone, or in a process of the cluster in TF_CONFIG: each worker takes its part of a batch."""
+    step, checkpoint, optimizer, variables, _ = training(api)
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    handler = tf.distribute.experimental.PreemptionCheckpointHandler(resolver, checkpoint, folder)
+    steps = _problem.batches() * EPOCHS
+    for rows, targets in steps[done(optimizer) :]:
+        handler.run(step, rows, targets)
+        open(os.path.join(folder, "alive"), "w").close()
+        time.sleep(pace)
+    return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
+
+
+def training(api):
+    """What takes a step with its part of a batch, alone or in a process of the cluster in TF_CONFIG."""
     cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
     strategy = one.make_strategy("workers") if cluster else tf.distribute.get_strategy()
     with strategy.scope():
         variables, optimizer = one.make_variables(api), _problem.optimizer(CASE, api)
         optimizer.build(variables)
     natives = {"v{}".format(i): one.native(variable) for i, variable in enumerate(variables)}
-    handler = tf.distribute.experimental.PreemptionCheckpointHandler(
-        tf.distribute.cluster_resolver.TFConfigClusterResolver(),
-        tf.train.Checkpoint(optimizer=optimizer, **natives),
-        folder,
-    )
+    index, count = cluster.get("task", {}).get("index", 0), strategy.num_replicas_in_sync
 
     @tf.function
-    def step(rows, targets):
-        strategy.run(lambda r, t: one.void(one.train(optimizer, variables, r, t)), args=(rows, targets))
+    def taken(rows, targets):
+        one.run_on_replicas(
+            strategy, lambda r, t: one.void(one.train(optimizer, variables, r, t)), (rows, targets)
+        )
 
-    index, count = cluster.get("task", {}).get("index", 0), strategy.num_replicas_in_sync
-    steps = _problem.batches() * EPOCHS
-    for rows, targets in steps[done(optimizer) :]:
-        part = [tf.constant(np.split(each, count)[index]) for each in (rows, targets)]
-        handler.run(step, *part)
-        open(os.path.join(folder, "alive"), "w").close()
-        time.sleep(pace)
-    return one.values(variables), one.slots_of(optimizer, variables), done(optimizer)
+    def step(*batch):
+        taken(*[tf.constant(np.split(each, count)[index]) for each in batch])
+
+    return step, tf.train.Checkpoint(optimizer=optimizer, **natives), optimizer, variables, index
 
 
 def done(optimizer):
