@@ -16,7 +16,7 @@ import tensorflow as tf
 from ..contract import check_result
 from ..environment import parse_version
 from ..namespaces.array import Array, weak_value
-from ..namespaces.tensorflow import keeping_nan
+from ..namespaces.tensorflow import BACKEND, keeping_nan
 from ..rule import HyperValues, UpdateRule
 from .repeat_tensorflow import Repeat
 
@@ -129,7 +129,7 @@ class LargeStep:
         if self._function is None:
             self._function = self._compiled(hyper, step, arrays)
         scalars = [
-            tf.constant(value, tf.float64) if isinstance(value, float) else value
+            BACKEND.constant(value, tf.float64) if isinstance(value, float) else value
             for value in map(weak_value, arrays)
         ]
         self._function(grad, *scalars, *[native.handle for native in natives])

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 import tensorflow as tf
 
 from ..namespaces.array import weak_value
+from ..namespaces.tensorflow import BACKEND
 from ..rule import UpdateRule
 from .kernels import catalogue_name
 
@@ -136,7 +137,7 @@ def read_part(native: Any) -> Any:
 
 def _as_tensor(value: Any, dtype: Any) -> Any:
     """A number or a float64 scalar as a tensor of a dtype."""
-    return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
+    return BACKEND.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 def _rounded(value: Any, dtype: Any) -> Any:

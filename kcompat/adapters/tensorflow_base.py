@@ -468,12 +468,13 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if kind == "callable":
             source = self._call(source, where)
         elif kind == "schedule":
-            done = tf.convert_to_tensor(done, tf.int64)
+            # An array: of numbers TensorFlow keeps tensors, and this is another one in each step.
+            done = done if _is_tensor(done) else tf.constant(np.asarray(done, "int64"))
             source = source(done if hasattr(source, "get_config") else tf.cast(done, tf.float32))
         source = self._native_value(source)
         _check_scalar(source, where)
         if isinstance(source, (numbers.Real, np.ndarray)):  # TensorFlow would take it for float32
-            return tf.constant(np.float64(source))
+            return tf.constant(np.asarray(source, "float64"))
         return tf.cast(tf.convert_to_tensor(source), tf.float64)
 
     def _native_value(self, value: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Set, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -219,9 +219,21 @@ def _signbit(x: Any) -> Any:
     return tf.less(bits, _zero(bits))
 
 
-def _is_minus_zero(value: Any) -> bool:
-    # Eager TensorFlow keeps the tensors of numbers it has met, and takes -0.0 to be the 0.0 among them.
-    return isinstance(value, float) and value == 0 and math.copysign(1.0, value) < 0
+_KNOWN: Set[float] = set()
+_MOST_KNOWN = 1024
+
+
+def _is_known(number: float) -> bool:
+    """Whether eager TensorFlow may be given this as a number, and not as an array.
+
+    It keeps a tensor of each number that it has met, up to 2.15 for good: of a bias correction, another one
+    in each step, that would be a leak. One that is met again is a constant. And it takes -0.0 for a 0.0.
+    """
+    if number in _KNOWN:
+        return number != 0 or math.copysign(1.0, number) > 0
+    if len(_KNOWN) < _MOST_KNOWN:
+        _KNOWN.add(float(number))
+    return False
 
 
 def _copysign(x1: Any, x2: Any) -> Any:
@@ -342,15 +354,17 @@ class TensorFlowBackend(Backend):
         return raw
 
     def constant(self, value: Any, dtype: Any) -> Any:
-        if isinstance(value, np.ndarray) or _is_minus_zero(value):
+        if isinstance(value, np.ndarray) or (isinstance(value, float) and not _is_known(value)):
             value = np.asarray(value).astype(dtype.as_numpy_dtype)
         return tf.constant(value, dtype)
 
     def operand(self, value: Any, dtype: Any) -> Any:
-        if self._eager() and not _is_minus_zero(value):
-            # An eager op converts a Python number itself, and many times faster.
-            return float(value) if type(value) is np.float64 else value
-        return self.constant(value, dtype)
+        if not self._eager():
+            return tf.constant(value, dtype)
+        # An eager op converts numbers itself, and faster.
+        if not isinstance(value, float):
+            return value
+        return float(value) if _is_known(value) else np.asarray(value, dtype.as_numpy_dtype)
 
     def dtype(self, dtype: Any) -> Any:
         return tf.as_dtype(dtype)
