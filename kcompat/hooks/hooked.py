@@ -642,7 +642,21 @@ class Hooked:
 
 
 class _Variables(List[Any]):
-    """A list that gives itself when it is called."""
+    """A list that gives itself when it is called, and is compared without asking TensorFlow's variables.
+
+    TensorFlow 2.0 compares what is called with modules' attributes, some of which are lists.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: Any) -> bool:
+        """Whether the other is a list of the same variables."""
+        same = isinstance(other, list) and len(self) == len(other)
+        return same and all(one is another for one, another in zip(self, other))
+
+    def __ne__(self, other: Any) -> bool:
+        """Whether it is not."""
+        return not self == other
 
     def __call__(self) -> Any:
         """The list."""

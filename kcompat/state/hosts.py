@@ -325,11 +325,7 @@ class HookedView(OwnView):
     def shared(self) -> Dict[str, Slot]:
         found: Dict[str, Slot] = {}
         for prefix, part in self._parts.items():
-            # Some hosts have an inner optimizer's hyperparameters among these; they are in the configuration.
-            hypers = part._kc.hypers.values()
-            held = {id(each) for hyper in hypers for each in (hyper.variable, hyper.exact)}
-            shared = [item for item in part._kc.shared.items() if id(item[1]) not in held]
-            found.update((prefix + name, Slot(each)) for name, each in shared)
+            found.update((prefix + name, Slot(each)) for name, each in part._kc.shared.items())
             if prefix and self.optimizer._counts_for_itself(part):
                 counter = part._iterations_variable()
                 if counter is not None:
