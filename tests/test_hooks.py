@@ -335,6 +335,33 @@ class TestWrappers:
         optimizer.lr = 0.5
         assert number(optimizer._optimizer.learning_rate) == 0.5
 
+    @pytest.mark.wide
+    @eager
+    @pytest.mark.parametrize("api", APIS)
+    def test_around_what_has_no_hooks(self, api):
+        base = hooks.base_class("tf1", api)
+        skip_at_home(base)
+
+        class Around(base):
+            def __init__(self, opt):
+                super().__init__(False, "Around")
+                self._opt = opt
+
+            def _create_slots(self, var_list):
+                self._opt._create_slots(var_list)
+
+            def _apply_dense(self, grad, var):
+                return self._opt._apply_dense(grad, var)
+
+            _resource_apply_dense = _apply_dense
+
+        variables = eager_variables(START)
+        for inside in ("sgd", kcompat.optimizers.SGD(0.1)):
+            with pytest.raises(kcompat.HookError, match="Around is a wrapper whose attribute _opt"):
+                Around(inside).apply_gradients([(tf.ones_like(v), v) for v in variables])
+        for variable, value in zip(variables, START):
+            np.testing.assert_array_equal(variable.numpy(), value)
+
     @eager
     @pytest.mark.parametrize("api", APIS)
     @pytest.mark.parametrize("how", ["copy", "lazy", "weights", "store", "checkpoint"])
