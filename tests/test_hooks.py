@@ -47,6 +47,11 @@ def written(dialect, api):
     return getattr(_hooked, "adam_of_" + dialect)(hooks.base_class(dialect, api))
 
 
+def number(value):
+    """A hyperparameter as a number: variables of TensorFlow 2.0 have no float()."""
+    return float(value.numpy() if hasattr(value, "numpy") else value)
+
+
 def eager_variables(values):
     return [tf.Variable(value, name="v{}".format(i)) for i, value in enumerate(values)]
 
@@ -174,7 +179,7 @@ class TestHyperparameters:
         optimizer.learning_rate = 0.1
         step()
         assert np.abs(variable.numpy() - START[0]).min() > 0.01
-        assert float(optimizer.learning_rate) == pytest.approx(0.1)
+        assert number(optimizer.learning_rate) == pytest.approx(0.1)
 
     @eager
     @pytest.mark.parametrize("api", APIS)
@@ -326,9 +331,36 @@ class TestWrappers:
             twin.apply_gradients(pairs(row, others))
         for ours, theirs in zip(variables, others):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-        assert float(optimizer.lr) == pytest.approx(0.01)
+        assert number(optimizer.lr) == pytest.approx(0.01)
         optimizer.lr = 0.5
-        assert float(optimizer._optimizer.learning_rate) == 0.5
+        assert number(optimizer._optimizer.learning_rate) == 0.5
+
+    @pytest.mark.wide
+    @eager
+    @pytest.mark.parametrize("api", APIS)
+    def test_around_what_has_no_hooks(self, api):
+        base = hooks.base_class("tf1", api)
+        skip_at_home(base)
+
+        class Around(base):
+            def __init__(self, opt):
+                super().__init__(False, "Around")
+                self._opt = opt
+
+            def _create_slots(self, var_list):
+                self._opt._create_slots(var_list)
+
+            def _apply_dense(self, grad, var):
+                return self._opt._apply_dense(grad, var)
+
+            _resource_apply_dense = _apply_dense
+
+        variables = eager_variables(START)
+        for inside in ("sgd", kcompat.optimizers.SGD(0.1)):
+            with pytest.raises(kcompat.HookError, match="Around is a wrapper whose attribute _opt"):
+                Around(inside).apply_gradients([(tf.ones_like(v), v) for v in variables])
+        for variable, value in zip(variables, START):
+            np.testing.assert_array_equal(variable.numpy(), value)
 
     @eager
     @pytest.mark.parametrize("api", APIS)

@@ -131,11 +131,36 @@ def test_what_has_no_place_here_is_named():
             def get_updates(self, loss, params):
                 return self.iterations.assign_add(1)
 
+        class OfChance(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return [K.update(p, K.random_uniform_variable(K.int_shape(p), 0, 1)) for p in params]
+
     (variable,) = eager_variables(START[:1])
-    cases = ((OfItsLoss, "the loss itself"), (OfASession, "get_session"), (OfItsCounter, "assign_add"))
+    cases = (
+        (OfItsLoss, "the loss itself"),
+        (OfASession, "get_session"),
+        (OfItsCounter, "assign_add"),
+        (OfChance, "random_uniform_variable"),
+    )
     for cls, reason in cases:
         with pytest.raises(kcompat.HookError, match=reason):
             cls().apply_gradients([(tf.ones_like(variable), variable)])
+
+
+@pytest.mark.wide
+@eager
+def test_an_identity_is_a_variable():
+    with hooks.installed(APIS[0]):
+        from keras import backend as K
+
+        class Rotated(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                grads = self.get_gradients(loss, params)
+                return [K.update(p, p - K.dot(g, K.eye(2))) for p, g in zip(params, grads)]
+
+    (variable,) = eager_variables(START[:1])
+    Rotated().apply_gradients([(tf.ones_like(variable), variable)])
+    np.testing.assert_allclose(variable.numpy(), START[0] - 1, rtol=1e-6)
 
 
 def test_a_backend_that_is_not_ours_is_named():

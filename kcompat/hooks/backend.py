@@ -141,6 +141,12 @@ def _shape(shape: Any) -> Tuple[int, ...]:
     return (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(size) for size in shape)
 
 
+def eye(size: Any, dtype: Any = None, name: Optional[str] = None) -> Any:
+    """A variable that is the identity matrix, or what a pair of sizes gives."""
+    rows, columns = size if isinstance(size, (tuple, list)) else (size, size)
+    return variable(np.eye(rows, columns), dtype or _host().floatx(), name)
+
+
 def get_value(x: Any) -> Any:
     """A variable's value; in a step, where that may not be known, what it will start from."""
     if collector() is not None and hasattr(x, "assign"):
@@ -199,6 +205,9 @@ def symbolic(func: Any) -> Any:
     return func
 
 
+_RANDOM_VARIABLES = ("random_uniform_variable", "random_normal_variable")
+
+
 class _Module(types.ModuleType):
     """This module's names, and the host's."""
 
@@ -209,6 +218,11 @@ class _Module(types.ModuleType):
             raise HookError(
                 "keras.backend.{}() is called in get_updates(): here a step is no graph of Keras' "
                 "session.".format(name)
+            )
+        if name in _RANDOM_VARIABLES and collector() is not None:
+            raise HookError(
+                "keras.backend.{}() is called in get_updates(): it makes a variable outside of the "
+                "optimizer's state. Use K.variable(value), with an array as its initial value.".format(name)
             )
         _host()
         for host in _hosts[:-1]:
@@ -227,6 +241,7 @@ for _each in (
     variable,
     zeros,
     ones,
+    eye,
     get_value,
     update,
     update_add,

@@ -272,7 +272,8 @@ class Hooked:
         _owners.update((id(n), v) for n, v in zip(natives, variables) if n is not v)
         this._kc.variables.update(new)
         try:
-            self._create_state(natives)
+            with self._around_foreign():
+                self._create_state(natives)
         except Exception:
             for key in new:
                 this._kc.variables.pop(key, None)
@@ -351,6 +352,23 @@ class Hooked:
                 _find_optimizers(name, value, found)
         return {name: each for name, each in found.items() if each is not self}
 
+    @contextlib.contextmanager
+    def _around_foreign(self) -> Iterator[None]:
+        """Says what is wrong where a wrapper asks what it wraps for hooks that this has not."""
+        try:
+            yield
+        except AttributeError as error:
+            foreign = {name: each for name, each in vars(self).items() if _is_foreign(name, each)}
+            if not foreign:
+                raise
+            name, inside = next(iter(foreign.items()))
+            raise HookError(
+                "{0} is a wrapper whose attribute {1} is {2!r}: {3}. What it wraps must be written against "
+                "the same hooks: make it with {4}.adopt(Class), and give {0} that optimizer.".format(
+                    type(self).__name__, name, inside, error, __package__
+                )
+            ) from error
+
     # The step.
 
     def scale_loss(self, loss: Any) -> Any:
@@ -392,7 +410,8 @@ class Hooked:
         """Calls the hooks. Returns the operations that they return, if they are any."""
         before, _running.step = is_in_step(), True
         try:
-            done = self._apply_hooks(pairs, self._kc_aggregate)
+            with self._around_foreign():
+                done = self._apply_hooks(pairs, self._kc_aggregate)
         finally:
             _running.step = before
         return (
@@ -642,7 +661,19 @@ class Hooked:
 
 
 class _Variables(List[Any]):
-    """A list that gives itself when it is called."""
+    """A list that gives itself when it is called, and is compared without asking TensorFlow's variables.
+
+    TensorFlow 2.0 compares what is called with modules' attributes, some of which are lists.
+    """
+
+    def __eq__(self, other: Any) -> bool:
+        """Whether the other is a list of the same variables."""
+        same = isinstance(other, list) and len(self) == len(other)
+        return same and all(one is another for one, another in zip(self, other))
+
+    def __ne__(self, other: Any) -> bool:
+        """Whether it is not."""
+        return not self == other
 
     def __call__(self) -> Any:
         """The list."""
@@ -675,6 +706,15 @@ def summed(grad: Any) -> Any:
 
 def _is_inside(saved: SavedVariable, prefix: str) -> bool:
     return any(slot.startswith(prefix) for slot in saved.slots)
+
+
+def _is_foreign(name: str, value: Any) -> bool:
+    """Whether an attribute is an optimizer that is not of a dialect, or the name of one."""
+    if name.startswith(("_kc", "__")) or isinstance(value, Hooked):
+        return False
+    if isinstance(value, str):
+        return "opt" in name.lower()
+    return hasattr(value, "apply_gradients")
 
 
 def _find_optimizers(name: str, value: Any, found: Dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..adapters.base import Adapter
 from ..adapters.natives import api_of, own_class, rule_of
 from ..contract import check_slots
 from ..environment import host_classes
-from ..errors import HyperparameterError, KcompatError, StateError
+from ..errors import HookError, HyperparameterError, KcompatError, StateError
 from ..rule import BASE_ARGUMENTS, UpdateRule, is_source, walk
 from ..rules import CATALOGUE
 from ..schedules import Schedule, describe_schedule
@@ -30,6 +31,9 @@ _PACKAGE = __name__.rpartition(".state.")[0]
 
 # Base arguments that say nothing about the state or the next step where they have these values.
 _OFF = {"ema_momentum": 0.99}
+
+# What the step counter of an optimizer inside a wrapper is called: no variable has such a name.
+_STEPS = "steps:0"
 
 
 class _Nothing(UpdateRule):
@@ -114,7 +118,14 @@ class View:
         """The rule of one variable, with the base arguments around it."""
         return self.root.for_variable(self.name(variable), self.shape(variable))
 
+    # Whether it knows the slots of a variable before it is built on it.
+    plans = True
+
     # What they have in common.
+
+    def rule_name(self) -> str:
+        """The name of the rule in a description."""
+        return rule_name(self.rule)
 
     @property
     def where(self) -> str:
@@ -273,6 +284,99 @@ class OwnView(View):
                         return False
                     return True
         return False
+
+
+class HookedView(OwnView):
+    """An optimizer that is written against hooks: what it keeps is what these make, under their names.
+
+    The state of an optimizer inside a wrapper has the attribute's name in front ("inner.m").
+    """
+
+    plans = False
+
+    def __init__(self, optimizer: Any, outer: Any, what: str) -> None:
+        super().__init__(optimizer, outer)
+        if optimizer._kc_dialect == "get_updates":
+            raise StateError(
+                "{}: {} is written against get_updates(), which makes a list of weights without names, so "
+                "that nothing tells whose they are. Use get_weights() and set_weights(), or Keras' "
+                "files.".format(what, self.where)
+            )
+        inside = optimizer._inner_optimizers()
+        self._parts: Dict[str, Any] = {"": optimizer, **{name + ".": inner for name, inner in inside.items()}}
+
+    def rule_name(self) -> str:
+        cls = type(self.optimizer)
+        cls = vars(cls).get("_adopted_from", (cls,))[0]
+        # TensorFlow 1.15 to 2.0 call their own package so.
+        module = re.sub(r"^tensorflow_core\b", "tensorflow", cls.__module__)
+        return "{}:{}".format(module, cls.__qualname__)
+
+    def slots(self, variable: Any) -> Optional[Dict[str, Slot]]:
+        found: Dict[str, Slot] = {}
+        built = False
+        for prefix, part in self._parts.items():
+            known = part._kc.variables.get(self.key(variable))
+            built = built or known is not None
+            if known is not None:
+                found.update((prefix + name, Slot(each)) for name, each in known.slots.items())
+        return found if built else None
+
+    def shared(self) -> Dict[str, Slot]:
+        found: Dict[str, Slot] = {}
+        for prefix, part in self._parts.items():
+            found.update((prefix + name, Slot(each)) for name, each in part._kc.shared.items())
+            if prefix and self.optimizer._counts_for_itself(part):
+                counter = part._iterations_variable()
+                if counter is not None:
+                    found[prefix + _STEPS] = Slot(counter)
+        return found
+
+    def planned(self, variable: Any) -> Dict[str, Tuple[int, ...]]:
+        slots = self.slots(variable) or {}
+        return {name: self.shape(slot.variable) for name, slot in slots.items()}
+
+    def planned_shared(self) -> List[str]:
+        return list(self.shared())
+
+    def initial(self, variable: Any) -> Dict[str, np.ndarray]:
+        # Only of one that has taken no step: `put` refuses the others.
+        return {name: self.read(slot.variable) for name, slot in (self.slots(variable) or {}).items()}
+
+    def _numbers(self) -> Dict[str, Tuple[Any, Any]]:
+        """Name of each hyperparameter that the hooks have -> the optimizer that it is of, and itself."""
+        return {
+            prefix + name: (part, hyper)
+            for prefix, part in self._parts.items()
+            for name, hyper in part._kc.attributes.items()
+        }
+
+    def hyperparameters(self) -> Dict[str, Any]:
+        config = super().hyperparameters()
+        try:
+            theirs = self.optimizer.get_config()
+        except (NotImplementedError, HookError):  # a class without one
+            theirs = {}
+        for name, value in theirs.items():
+            if name not in BASE_ARGUMENTS and isinstance(value, (bool, int, float, str)):
+                config[name] = value
+        for name, (part, hyper) in self._numbers().items():
+            config[name] = part._config_value(hyper)
+        return config
+
+    def set_hyperparameter(self, name: str, value: Any) -> bool:
+        part, hyper = self._numbers().get(name, (None, None))
+        if part is None or hyper.kind != "number":
+            return False
+        try:
+            part._set_number(hyper, value)
+        except HyperparameterError:
+            return False
+        return True
+
+    def replaced(self) -> None:
+        for part in self._parts.values():
+            part._kc.waiting = part._kc.waiting_weights = None
 
 
 class NativeView(View):
@@ -659,7 +763,8 @@ def view_of(optimizer: Any, variables: Sequence[Any], what: str) -> View:
     outer = optimizer
     optimizer = _unwrapped(optimizer)
     if hasattr(optimizer, "_kc"):
-        return OwnView(optimizer, outer)
+        hooked = hasattr(type(optimizer), "_kc_dialect")
+        return HookedView(optimizer, outer, what) if hooked else OwnView(optimizer, outer)
     api = None if isinstance(optimizer, (type, str, UpdateRule)) else api_of(optimizer)
     if api is None:
         raise StateError(

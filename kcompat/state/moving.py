@@ -14,7 +14,7 @@ from ..rule import UpdateRule
 from ..rules import CATALOGUE
 from ..transforms.base import Transform
 from .description import LEARNING_RATE_OUTSIDE, LazyArray, State, VariableSlots, as_array
-from .hosts import OwnView, Slot, View, plain, rule_name, view_of
+from .hosts import OwnView, Slot, View, plain, view_of
 
 __all__ = ["put", "take"]
 
@@ -64,7 +64,7 @@ def take(optimizer: Any, variables: Sequence[Any], *, lazy: bool = False, weight
     if weights:
         values = {key: reader.array(Slot(variable)) for key, variable in zip(keyed, variables)}
     return State(
-        rule=rule_name(view.rule),
+        rule=view.rule_name(),
         config=view.config(),
         step=step,
         variables=keyed,
@@ -117,15 +117,15 @@ def put(
     view.check_buildable(variables)
     pairs, unmatched = _pairs(view, variables, state, mapping or {}, by_order, partial)
     problems += unmatched
-    rate = _Rate(view, state, hyperparameters)
+    if not view.plans and not problems:
+        view.build(variables)  # with the values of a first step: this assigns nothing
     moves: List[_Move] = []
-    for key, i in pairs.items():
-        found, wrong = _moves(view, variables[i], key, state, rate)
-        moves += found
+    narrowed: List[str] = []
+    if view.plans or not problems:
+        moves, wrong = _all_moves(view, variables, pairs, state, _Rate(view, state, hyperparameters))
         problems += wrong
-    problems += _shared_problems(view, state)
-    narrowed, wrong = _narrowed(moves)
-    problems += wrong
+        narrowed, wrong = _narrowed(moves)
+        problems += wrong
     if problems:
         raise StateError(
             "{}: this state does not fit {}. Nothing was assigned.\n  {}\n{}".format(
@@ -281,14 +281,14 @@ class _Move(NamedTuple):
 
 def _rule_problems(state: State, view: View) -> List[str]:
     """Whether slots of the state's rule mean something to the optimizer's."""
-    if state.rule is None or state.rule == rule_name(view.rule):
+    if state.rule is None or state.rule == view.rule_name():
         return []
     saved = _rule_class(state.rule)
     if saved is not None and _related(saved, type(view.rule)):
         return []
     return [
         "rule: the state is of {}, and the optimizer runs {}, whose slots mean something else (to put them "
-        "all the same, give state.replace(rule=None))".format(state.rule, rule_name(view.rule))
+        "all the same, give state.replace(rule=None))".format(state.rule, view.rule_name())
     ]
 
 
@@ -391,10 +391,28 @@ class _Rate:
         return number
 
 
+def _all_moves(
+    view: View, variables: Sequence[Any], pairs: Mapping[str, int], state: State, rate: _Rate
+) -> Tuple[List[_Move], List[str]]:
+    """What is to be put into all slots, and what is wrong with that."""
+    moves: List[_Move] = []
+    problems: List[str] = []
+    for key, i in pairs.items():
+        found, wrong = _moves(view, variables[i], key, state, rate)
+        moves += found
+        problems += wrong
+    return moves, problems + _shared_problems(view, state)
+
+
 def _moves(view: View, variable: Any, key: str, state: State, rate: _Rate) -> Tuple[List[_Move], List[str]]:
     """What is to be put into the slots of a variable, and what is wrong with it."""
     saved, planned = state.variables[key], view.planned(variable)
     if not saved.slots:
+        if planned and not view.plans and view.step():
+            return [], [
+                "slots: nothing is saved of {}, and {} does not tell what its slots start with: put it into "
+                "a new one".format(key, view.where)
+            ]
         return [], []
     problems = []
     missing = [name for name in planned if name not in saved.slots]
@@ -536,8 +554,8 @@ def _set_hyperparameters(view: View, state: State) -> List[str]:
     for name, now in here.items():
         if name not in wanted and state.config and not _is_off(now) and name not in _own_names(view):
             left.append("{}: none (here {})".format(name, _short(now)))
-    if state.rule is not None and state.rule != rule_name(view.rule):
-        left.append("rule {} (here {})".format(state.rule, rule_name(view.rule)))
+    if state.rule is not None and state.rule != view.rule_name():
+        left.append("rule {} (here {})".format(state.rule, view.rule_name()))
     return left
 
 

@@ -145,7 +145,8 @@ class OptimizerV2Dialect(Hooked):
     def _create_hypers(self) -> None:
         """Creates the variables of hyperparameters, on hosts where they are not there from the start."""
         if self.api == "optimizer_v2":
-            super()._create_hypers()  # type: ignore[misc]
+            with self._by_host():  # a wrapper calls it, too, and the host makes them by add_weight()
+                super()._create_hypers()  # type: ignore[misc]
 
     @property
     def _hypers_created(self) -> bool:
