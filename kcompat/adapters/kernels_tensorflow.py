@@ -43,7 +43,7 @@ class Kernel:
         name: what TensorFlow calls it, without "ResourceApply".
         slots: the operation's argument -> the rule's slot.
         scalars: gives the operation's scalar arguments out of `xp`, the rule's `hyper` and `step`: numbers,
-            or float64 tensors. One of the gradient's name is what that is multiplied by first.
+            or float64 tensors.
         attributes: further arguments.
         instead: the kernel for reference variables, where they have none of this name.
         decays: whether the parameter loses weight_decay * learning_rate of itself first.
@@ -155,23 +155,17 @@ def _momentum(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return {"lr": weak_value(hyper.learning_rate), "momentum": weak_value(hyper.momentum)}
 
 
-def _velocity(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    # The velocity of the operation called Momentum is without the learning rate. With gradients that are
-    # multiplied by it, and a rate of -1, it is the rule's.
-    return {"grad": -weak_value(hyper.learning_rate), "lr": -1.0, "momentum": weak_value(hyper.momentum)}
-
-
-_SMALLEST = 1e-20
+def _off_zero(number: Any, least: float) -> Any:
+    """A number, or instead of one that is nearer to 0 than another, that."""
+    if isinstance(number, float):
+        return number if abs(number) > least else least
+    return tf.where(abs(number) > least, number, tf.constant(least, number.dtype))
 
 
 def _in_place(nesterov: bool, xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
-    rate, momentum = weak_value(hyper.learning_rate), weak_value(hyper.momentum)
-    # (m - alpha * g) / (1 + l2 * alpha) is momentum * m - rate * g. Without a rate l2 would be infinite.
-    alpha = rate / momentum
-    if isinstance(alpha, float):
-        alpha = alpha if abs(alpha) > _SMALLEST else _SMALLEST
-    else:
-        alpha = tf.where(abs(alpha) > _SMALLEST, alpha, tf.constant(_SMALLEST, alpha.dtype))
+    rate, momentum = weak_value(hyper.learning_rate), _off_zero(weak_value(hyper.momentum), 1e-15)
+    # (m - alpha * g) / (1 + l2 * alpha) is momentum * m - rate * g. Neither may be 0: l2 would be infinite.
+    alpha = _off_zero(rate / momentum, 1e-20)
     scalars = {"alpha": alpha, "l1": 0.0, "l2": (1 / momentum - 1) / alpha}
     return dict(scalars, kept=-momentum, rate=rate) if nesterov else dict(scalars, kept=-1.0)
 
@@ -229,13 +223,9 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
 def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
-    nesterov = {"use_nesterov": bool(rule.nesterov)}
-    old: Kernel
-    if isinstance(rule.momentum, (int, float)):
-        old = _InPlace(bool(rule.nesterov))
-    else:  # it may become 0
-        old = Kernel("Momentum", {"accum": "m"}, _velocity, attributes=nesterov)
-    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=nesterov, instead=old)
+    nesterov = bool(rule.nesterov)
+    attributes, instead = {"use_nesterov": nesterov}, _InPlace(nesterov)
+    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=attributes, instead=instead)
 
 
 def _for_rmsprop(rule: Any) -> Optional[Kernel]:
@@ -292,5 +282,4 @@ def kernel_of(rule: UpdateRule) -> Optional[Kernel]:
     if kernel is None:
         return None
     # One object for all rules that it computes: its scalars are worked out once for them.
-    other = kernel.instead.name if kernel.instead is not None else ""
-    return _MADE.setdefault((kernel.name, other, kernel.decays, tuple(kernel.attributes.items())), kernel)
+    return _MADE.setdefault((kernel.name, kernel.decays, tuple(kernel.attributes.items())), kernel)

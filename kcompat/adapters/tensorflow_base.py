@@ -974,12 +974,10 @@ class TensorFlowAdapter(DistributedStepAdapter):
             del param
         slots = {name: self._native(slot) for name, slot in known.slots.items()}
         operation, arguments = kernel.call(self._native(variable), slots)
-        gradient = xp.unwrap(grad)
         arguments.update(scalars)
+        arguments[kernel.gradient] = xp.unwrap(grad)
         # Nothing needs a barrier where nothing was written.
         with self._after(writes) if ordered and writes else _NOTHING:
-            factor = scalars.get(kernel.gradient)
-            arguments[kernel.gradient] = gradient if factor is None else gradient * factor
             writes.append(operation(**arguments))
         return writes
 
