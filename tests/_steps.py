@@ -76,7 +76,10 @@ class Steps:
         return float(self.step()[0].reshape(-1)[0])
 
     def values(self):
-        return [self.read(variable) for variable in self.variables]
+        if self.session is None:
+            return [self.read(variable) for variable in self.variables]
+        # At once: a session optimizes the whole graph anew for each list of tensors that it has not met.
+        return [np.asarray(each) for each in self.session.run([self._tensor(v) for v in self.variables])]
 
     def read(self, thing):
         """The value of a number, array, variable or tensor, as a NumPy array."""
@@ -85,12 +88,15 @@ class Steps:
         if not _arrays.is_of_tensorflow(thing):
             return _arrays.to_numpy(thing)
         if self.session is not None:
-            import tensorflow as tf
-
-            if id(thing) not in self._tensors:  # an operation more each time makes a session slow
-                self._tensors[id(thing)] = thing, tf.convert_to_tensor(thing)
-            return np.asarray(self.session.run(self._tensors[id(thing)][1]))
+            return np.asarray(self.session.run(self._tensor(thing)))
         return np.asarray(to_numpy(thing) if hasattr(thing, "assign") else thing.numpy())
+
+    def _tensor(self, thing):
+        import tensorflow as tf
+
+        if id(thing) not in self._tensors:  # an operation more each time makes a session slow
+            self._tensors[id(thing)] = thing, tf.convert_to_tensor(thing)
+        return self._tensors[id(thing)][1]
 
     def assign(self, variable, value):
         """Assigns a variable, the way its host's users do."""
