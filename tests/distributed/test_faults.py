@@ -123,7 +123,7 @@ def test_workers_of_which_one_is_killed(tmp_path, api):
 
 @eager
 @pytest.mark.skipif(
-    not hasattr(tf.distribute.experimental, "PreemptionCheckpointHandler"),
+    not hasattr(getattr(tf.distribute, "experimental", None), "PreemptionCheckpointHandler"),
     reason="this release has no PreemptionCheckpointHandler",
 )
 @pytest.mark.parametrize("make", [Commands, Workers])
