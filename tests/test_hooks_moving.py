@@ -74,6 +74,25 @@ def test_a_wrapper_and_the_optimizer_inside(one, other):
     assert "_optimizer.m" in next(iter(state.variables.values())).slots
 
 
+@pytest.mark.parametrize("api", [api for api, _ in FIRST])
+def test_a_wrapper_inside_a_wrapper(api):
+    """All three have their slots in the state."""
+    inner, base = ours("optimizer_v2", api), hooks.base_class("optimizer_v2", api)
+    middle, outer = _hooked.lookahead_of_optimizer_v2(base), _hooked.accumulator_of_optimizer_v2(base, False)
+
+    def make(name):
+        return lambda: outer(middle(inner(0.01, epsilon=1e-3)))
+
+    way = next(each for each in FIRST if each[0] == api)
+    values, _, state = moved(way, way, make)
+    with Training(*way, make(api), START) as training:
+        training.build(ROWS)
+        for row in ROWS:
+            training.step(row)
+        close(values, training.values())
+    assert {name.count(".") for name in next(iter(state.variables.values())).slots} == {0, 1, 2}
+
+
 @eager
 @pytest.mark.parametrize("api", [api for api, _ in FIRST])
 def test_state_that_does_not_fit_leaves_all_as_it_was(api):

@@ -220,12 +220,16 @@ def _rmsprop(xp: Any, hyper: Any, step: Any) -> Dict[str, Any]:
     return dict(_adadelta(xp, hyper, step), momentum=weak_value(hyper.momentum))
 
 
+@functools.lru_cache(maxsize=None)  # asked for by each variable
+def _of_velocity(nesterov: bool) -> Kernel:
+    attributes, instead = {"use_nesterov": nesterov}, _InPlace(nesterov)
+    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=attributes, instead=instead)
+
+
 def _for_sgd(rule: Any) -> Optional[Kernel]:
     if not rule.has_velocity:
         return Kernel("GradientDescent", {}, _no_momentum, gradient="delta")
-    nesterov = bool(rule.nesterov)
-    attributes, instead = {"use_nesterov": nesterov}, _InPlace(nesterov)
-    return Kernel("KerasMomentum", {"accum": "m"}, _momentum, attributes=attributes, instead=instead)
+    return _of_velocity(bool(rule.nesterov))
 
 
 def _for_rmsprop(rule: Any) -> Optional[Kernel]:

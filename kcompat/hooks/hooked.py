@@ -63,9 +63,6 @@ class HooksRule(UpdateRule):
 
 _RULE = HooksRule()
 
-# Under which a wrapper's state has the step counter of the optimizer inside: no variable has such a name.
-_STEPS = "steps:0"
-
 # Attributes of classes that Keras 3's optimizers have, too.
 _SHARED_NAMES = ("_exclude_from_weight_decay",)
 
@@ -86,6 +83,8 @@ class Hooked:
     _kc_computing: Tuple[str, ...] = ()
     # Whether the gradients of the next step are summed over the replicas.
     _kc_aggregate = True
+    # Under which a wrapper's state has the step counter of the optimizer inside: no variable has such a name.
+    _kc_steps = "steps:0"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -592,7 +591,7 @@ class Hooked:
                 saved.variables.append(SavedVariable(each.name, each.shape, slots))
             saved.shared.update(("{}.{}".format(name, key), array) for key, array in state.shared.items())
             if self._counts_for_itself(inner):
-                saved.shared["{}.{}".format(name, _STEPS)] = np.asarray(state.iterations, "int64")
+                saved.shared["{}.{}".format(name, self._kc_steps)] = np.asarray(state.iterations, "int64")
         return saved
 
     def _put_state(self, saved: SavedState) -> None:
@@ -609,7 +608,7 @@ class Hooked:
             inside = {key[len(prefix) :]: array for key, array in shared.items()}
             done = saved.iterations
             if self._counts_for_itself(inner):
-                done = int(inside.pop(_STEPS, 0))
+                done = int(inside.pop(self._kc_steps, 0))
             inner._put_state(SavedState(done, theirs, inside, None, saved.strict))
             saved = saved._replace(variables=mine, shared=rest)
         host: Any = super()

@@ -32,9 +32,6 @@ _PACKAGE = __name__.rpartition(".state.")[0]
 # Base arguments that say nothing about the state or the next step where they have these values.
 _OFF = {"ema_momentum": 0.99}
 
-# What the step counter of an optimizer inside a wrapper is called: no variable has such a name.
-_STEPS = "steps:0"
-
 
 class _Nothing(UpdateRule):
     """A rule for adapters that only read and assign."""
@@ -302,8 +299,18 @@ class HookedView(OwnView):
                 "that nothing tells whose they are. Use get_weights() and set_weights(), or Keras' "
                 "files.".format(what, self.where)
             )
-        inside = optimizer._inner_optimizers()
-        self._parts: Dict[str, Any] = {"": optimizer, **{name + ".": inner for name, inner in inside.items()}}
+        # By what stands before their slots' names; a wrapper may be inside another.
+        self._parts: Dict[str, Any] = {"": optimizer}
+        self._counting: Dict[str, Any] = {}
+        self._look_inside("", optimizer)
+
+    def _look_inside(self, prefix: str, around: Any) -> None:
+        for name, inner in around._inner_optimizers().items():
+            inside = "{}{}.".format(prefix, name)
+            self._parts[inside] = inner
+            if around._counts_for_itself(inner):
+                self._counting[inside] = inner
+            self._look_inside(inside, inner)
 
     def rule_name(self) -> str:
         cls = type(self.optimizer)
@@ -326,10 +333,10 @@ class HookedView(OwnView):
         found: Dict[str, Slot] = {}
         for prefix, part in self._parts.items():
             found.update((prefix + name, Slot(each)) for name, each in part._kc.shared.items())
-            if prefix and self.optimizer._counts_for_itself(part):
-                counter = part._iterations_variable()
-                if counter is not None:
-                    found[prefix + _STEPS] = Slot(counter)
+        for prefix, part in self._counting.items():
+            counter = part._iterations_variable()
+            if counter is not None:
+                found[prefix + part._kc_steps] = Slot(counter)
         return found
 
     def planned(self, variable: Any) -> Dict[str, Tuple[int, ...]]:
