@@ -320,18 +320,18 @@ def test_slots_that_hold_one_array_can_be_donated(api):
 
 @pytest.mark.parametrize("api", JAX)
 def test_scalars_of_a_step_are_worked_out_once(api):
-    """For three variables as many powers of the betas as for one."""
+    """For three variables as many operations on float64 scalars (powers, corrections) as for one."""
     import jax
 
-    def powers(count):
+    def scalars(count):
         optimizer = kcompat.optimizer(rules.Adam(0.1), api)
         variables = [variable(np.ones(i + 2, "float32"), "v{}".format(i)) for i in range(count)]
         optimizer.build(variables)
         params, state = [v.value for v in variables], [v.value for v in optimizer.variables]
         made = jax.make_jaxpr(optimizer.stateless_apply)(state, params, params)
-        return str(made).count(" pow ")
+        return str(made).count(":f64[] = ")  # not `pow`: JAX before 0.6 is given logarithms instead
 
-    assert powers(3) == powers(1) > 0
+    assert scalars(3) == scalars(1) > 0
 
 
 @pytest.mark.parametrize("api", TORCH)
