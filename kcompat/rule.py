@@ -443,7 +443,12 @@ class UpdateRule:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, UpdateRule):
             return NotImplemented
-        return self._hyper_values == other._hyper_values and self.children() == other.children()
+        if self._hyper_values != other._hyper_values or self.children() != other.children():
+            return False
+        # Also what `for_variable` has set, such as a variable's factor: equal rules take equal steps.
+        compared = {"_origin", "_hyper_values", *self.children()}
+        mine, others = ({k: v for k, v in vars(each).items() if k not in compared} for each in (self, other))
+        return mine.keys() == others.keys() and all(_is_same(mine[name], others[name]) for name in mine)
 
     def __hash__(self) -> int:
         # Not their repr: 1 equals 1.0, and so must its hash.
@@ -471,6 +476,14 @@ def _check_signature(cls: type, method: str, expected: Tuple[str, ...]) -> None:
                 cls.__name__, method, ", ".join(p.name for p in parameters), method, ", ".join(expected)
             )
         )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two attributes are the same thing, or equal ones of which that can be told."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # such as two arrays, whose comparison is an array
+        return False
 
 
 def _hashable(value: Any) -> Any:

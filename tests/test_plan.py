@@ -24,7 +24,7 @@ from _rules import SignMomentum
 from _steps import steps
 
 import kcompat
-from kcompat import rules
+from kcompat import rules, transforms
 from kcompat.testing import reference
 
 APIS = on_tensorflow(ALL)
@@ -231,6 +231,29 @@ def test_large_variables_are_compiled(api, mode, name, everything_large):
             assert line.why.startswith("it is large, and ")
         else:
             assert line.path != "XLA"
+
+
+# Rules that are others for "v1" than for the variables of its shape.
+BY_VARIABLE = {
+    "multipliers": transforms.LearningRateMultipliers(rules.Adagrad(0.1), {"v1": 0.25}),
+    "multiplied_kernel": transforms.LearningRateMultipliers(rules.Adam(0.1, epsilon=1e-3), {"v1": 0.25}),
+    "decay": transforms.NormalizedWeightDecay(rules.Lion(0.1), {"v1": 0.25}),
+    "other_slots": transforms.Regularization(
+        transforms.ClipByGlobalNorm(rules.Adagrad(0.1), 0.5), l2=0.1, exclude=["v1"]
+    ),
+    "lamb": rules.LAMB(0.1, weight_decay=0.5, exclude_from_weight_decay=["v1"]),
+    "muon": rules.Muon(0.1, exclude_layers=["v1"]),
+}
+
+
+@compiled_here
+@pytest.mark.parametrize("name", sorted(BY_VARIABLE))
+@pytest.mark.wide
+def test_what_is_compiled_for_one_variable_is_not_another_ones(api, mode, name, everything_large):
+    shapes = [(3, 2)] * 3
+    params, gradients = starting_values(shapes), varied_gradients(shapes, 4)
+    expected = reference(BY_VARIABLE[name], params, gradients, names=["v0", "v1", "v2"])
+    assert_agree(run(api, mode, BY_VARIABLE[name], params, gradients), expected)
 
 
 @compiled_here

@@ -220,7 +220,7 @@ def test_the_plan_in_words_and_switched_off(api, monkeypatch):
         assert plan(Factored(0.1)) == ("rule", "Factored keeps slots of another shape")
         assert plan(rules.LAMB(0.1)) == ("rule", "LAMB looks at a variable as a whole")
     else:
-        assert plan(rules.Adam(0.1))[0] == "rule"
+        assert plan(rules.Adam(0.1))[0] == "jit"
     monkeypatch.setenv("KCOMPAT_PLAN", "plain")
     assert plan(rules.Adam(0.1)) == ("rule", "KCOMPAT_PLAN=plain")
 

@@ -300,6 +300,29 @@ def test_equality_and_hash():
     assert rules.Adam() != rules.AdamW() and rules.SGD() != "SGD"
     assert transforms.ClipByNorm(rules.SGD(1), 1) != transforms.ClipByNorm(rules.SGD(2), 1)
     assert len({rules.SGD(0.5), rules.SGD(0.5), rules.SGD(0.25)}) == 2
+    # What a rule is for one variable is not what it is for another.
+    multiplied = transforms.LearningRateMultipliers(rules.SGD(), {"a": 0.5})
+    a, again, b = (multiplied.for_variable(name, (2,)) for name in ("a", "also a", "b"))
+    assert a == again != b
+    excluded = rules.LAMB(exclude_from_weight_decay=["a"])
+    a, again, b = (excluded.for_variable(name, (2,)) for name in ("a", "also a", "b"))
+    assert a == again != b == excluded
+
+
+def test_rules_made_for_variables_with_arrays_are_not_taken_to_be_equal():
+    """Whether two arrays are equal is an array: it is not asked."""
+
+    class Masked(rules.SGD):
+        def for_variable(self, name, shape):
+            copy = object.__new__(type(self))
+            copy.__dict__.update(self.__dict__)
+            copy.__dict__["_mask"] = np.ones(shape)
+            return copy
+
+    rule = Masked()
+    assert rule == Masked()
+    one, other = (rule.for_variable("v", (2,)) for _ in range(2))
+    assert one == one and one != other and one != rule
 
 
 def test_replace_leaves_the_original():

@@ -19,6 +19,7 @@ from ..namespaces.array import Array, weak_value
 from ..namespaces.tensorflow import BACKEND, keeping_nan
 from ..rule import HyperValues, UpdateRule
 from .repeat_tensorflow import Repeat
+from .step_scalars import arrays_of, replaced
 
 # From this number of elements on, a variable is large: what its operations write no longer stays in a cache,
 # and to compile them, once a shape, pays off within a few steps.
@@ -125,7 +126,7 @@ class LargeStep:
             grad: the gradient, in the compute dtype.
             hyper, step: as the rule is given them.
         """
-        arrays = _arrays(hyper, step)
+        arrays = arrays_of(hyper, step)
         if self._function is None:
             self._function = self._compiled(hyper, step, arrays)
         scalars = [
@@ -140,7 +141,7 @@ class LargeStep:
 
         def body(grad: Any, *given: Any) -> None:
             scalars = iter([xp.scalar(g) if w else xp.wrap(g) for w, g in zip(weak, given[:count])])
-            self._run(grad, given[count:], *_replaced(hyper, step, lambda _: next(scalars)))
+            self._run(grad, given[count:], *replaced(hyper, step, lambda _: next(scalars)))
 
         signature = [tf.TensorSpec(self._kinds[0][1], xp.compute_dtype)]
         signature += [tf.TensorSpec([], tf.float64 if w else a.dtype) for w, a in zip(weak, arrays)]
@@ -160,23 +161,6 @@ class LargeStep:
             handles, self._kinds, [new_param, *[new[name] for name in self._names]]
         ):
             tf.raw_ops.AssignVariableOp(resource=handle, value=tf.cast(xp.unwrap(array), dtype))
-
-
-def _replaced(hyper: HyperValues, step: Any, function: Callable[[Array], Array]) -> Tuple[HyperValues, Any]:
-    """A rule's `hyper` and `step` with other arrays."""
-    return hyper.over(lambda value: function(value) if isinstance(value, Array) else value), function(step)
-
-
-def _arrays(hyper: HyperValues, step: Any) -> List[Array]:
-    """The arrays in a rule's `hyper` and `step`, in a fixed order."""
-    found: List[Array] = []
-
-    def keep(array: Array) -> Array:
-        found.append(array)
-        return array
-
-    _replaced(hyper, step, keep)
-    return found
 
 
 # Eager steps.

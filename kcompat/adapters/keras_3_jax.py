@@ -14,8 +14,15 @@ from jax.experimental.sparse import BCOO
 from .. import namespaces
 from ..errors import GradientError, HyperparameterError, NotBuiltError
 from .base import HyperState, VariableState
+from .compiled_jax import JittedStep
 from .keras_3_arrays import Keras3ArraysAdapter
+from .plan import Way, the_rule
 from .step import Gradient
+
+
+def _is_sharded(value: Any) -> bool:
+    """Whether an array whose value is known lies on several devices."""
+    return not isinstance(value, jax.core.Tracer) and len(value.devices()) > 1
 
 
 class Keras3JaxAdapter(Keras3ArraysAdapter):
@@ -120,6 +127,37 @@ class Keras3JaxAdapter(Keras3ArraysAdapter):
                 )
             )
         super()._build(variables, restoring)
+
+    # What is compiled: eager steps. In `fit` and under `jax.jit` all is traced as it is.
+
+    def _find_way(self, known: VariableState) -> Way:
+        values = [self._native(each) for each in (known.variable, *known.slots.values())]
+        if keras.distribution.distribution() is not None or any(_is_sharded(value) for value in values):
+            return the_rule("the variable is distributed")  # what is compiled decides where its results are
+        if self._kc.compiled is None:
+            self._kc.compiled = {}
+        steps, key = self._kc.compiled, (known.rule, known.xp, tuple(known.slots))
+        if key not in steps:
+            steps[key] = JittedStep(*key)
+        return Way("jit", "JAX compiles an eager step, once a shape", jitted=steps[key])
+
+    def _new_values(
+        self, variable: Any, known: VariableState, gradient: Gradient, hyper: Any, step: Any
+    ) -> List[Tuple[Any, Any]]:
+        jitted = self._way_of(known).jitted
+        if jitted is not None and gradient.rows is None and isinstance(step, float):
+            targets = [variable, *known.slots.values()]
+            values, grad = [self._read(target) for target in targets], known.xp.unwrap(gradient.array)
+            if all(self._known(value) for value in (grad, *values)):
+                try:
+                    new = jitted(values, grad, hyper, step)
+                except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
+                    known.way = the_rule("{} can't be traced".format(type(known.rule).__name__))
+                    new = None
+                if new is not None:
+                    known.checked = True
+                    return list(zip(targets, new))
+        return super()._new_values(variable, known, gradient, hyper, step)
 
     # Gradients.
 

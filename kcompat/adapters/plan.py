@@ -31,6 +31,7 @@ class Way(NamedTuple):
         kernel: what runs in the rule's place, or None.
         chain: the transforms around it, or None if there are none.
         large: the rule's step compiled for large variables, or None. It goes before a kernel.
+        jitted: the rule's step compiled by JAX, for eager steps, or None.
         stacks: whether in a graph the rule may run once for several small variables, laid end to end.
         plain: whether every operation is to run by itself.
     """
@@ -40,6 +41,7 @@ class Way(NamedTuple):
     kernel: Any = None
     chain: Any = None
     large: Any = None
+    jitted: Any = None
     stacks: bool = False
     plain: bool = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from ..rule import hyper_values
+from ..rule import UpdateRule, hyper_values
 from .base import VariableState
 from .kernels_tensorflow import assign_part
 
@@ -65,13 +65,15 @@ class _Group:
     """The variables of one rule.
 
     Attributes:
+        rule: the rule.
         kernel: what updates all that are not large, or None.
         calls: of each of those, its place in the list, the variable, and its kernel but for gradient and
             scalars.
         large: of each that is large, its place, its compiled step, and the variable with its slots.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rule: UpdateRule) -> None:
+        self.rule = rule
         self.kernel: Any = None
         self.calls: List[Tuple[int, Any, Callable[..., Any]]] = []
         self.large: List[Tuple[int, Any, Sequence[Any]]] = []
@@ -91,7 +93,8 @@ def kernels_again(
     """
     groups: Dict[Any, _Group] = {}
     for i, (each, (native, *slots)) in enumerate(zip(known, natives)):
-        group = groups.setdefault((each.rule, each.xp), _Group())
+        # Not by equality: equal rules in two places of a tree may have been given different numbers since.
+        group = groups.setdefault((id(each.rule), each.xp), _Group(each.rule))
         if each.way.large is not None:
             group.large.append((i, each.way.large, [native, *slots]))
             continue
@@ -102,8 +105,8 @@ def kernels_again(
     def take(given: Tuple[Mapping[Any, Mapping[Any, Any]], Any], grads: Sequence[Any]) -> None:
         scalars, step = given
         todo = [
-            (group, xp, hyper_values(rule, scalars[xp], xp), xp.scalar(step))
-            for (rule, xp), group in groups.items()
+            (group, xp, hyper_values(group.rule, scalars[xp], xp), xp.scalar(step))
+            for (_, xp), group in groups.items()
         ]
         for group, xp, hyper, number in todo:
             for i, large, variables in group.large:

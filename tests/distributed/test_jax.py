@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(BACKEND != "jax", reason="Keras runs on another 
 FEW = ("adam", "global_clipnorm", "accumulation", "ema", "lookahead", "row_and_column", "shared")
 
 
-@pytest.mark.parametrize("how", ["fit", "loop"])
+@pytest.mark.parametrize("how", ["fit", "loop", "eager"])
 @pytest.mark.parametrize("distribution", ["data", "model"])
 def test_distribution(distribution, how):
     flags = "--xla_force_host_platform_device_count=4"

@@ -1,7 +1,7 @@
 """Trains under Keras 3's distributions on several JAX devices, and compares with training on one device.
 
-python jax_devices.py DISTRIBUTION HOW [CASE ...]; DISTRIBUTION is data or model, HOW is fit or loop. The
-devices are parts of the CPU: XLA_FLAGS=--xla_force_host_platform_device_count=4.
+python jax_devices.py DISTRIBUTION HOW [CASE ...]; DISTRIBUTION is data or model, HOW is fit, loop or eager.
+The devices are parts of the CPU: XLA_FLAGS=--xla_force_host_platform_device_count=4.
 """
 
 import functools
@@ -76,6 +76,23 @@ def by_loop(trained, optimizer):
             variable.assign(value)
 
 
+def by_eager_steps(trained, optimizer):
+    """A loop in which nothing is compiled by the program."""
+    inputs, targets = data()
+
+    def loss(parameters, x, y):
+        outputs, _ = trained.stateless_call(parameters, [], x)
+        return keras.ops.mean((outputs - y) ** 2)
+
+    for i in range(0, len(inputs), _problem.BATCH):
+        batch = slice(i, i + _problem.BATCH)
+        parameters = [variable.value for variable in trained.trainable_variables]
+        grads = jax.grad(loss)(parameters, inputs[batch], targets[batch])
+        optimizer.apply(grads, trained.trainable_variables)
+    distributed = keras.distribution.distribution() is not None
+    assert {line.why == "the variable is distributed" for line in optimizer.plan()} == {distributed}
+
+
 def slots_of(optimizer, variables):
     for variable in variables:
         for name in optimizer.get_slot_names():
@@ -86,7 +103,7 @@ def slots_of(optimizer, variables):
 
 
 def trains(name, how, case):
-    train = {"fit": by_fit, "loop": by_loop}[how]
+    train = {"fit": by_fit, "loop": by_loop, "eager": by_eager_steps}[how]
     keras.distribution.set_distribution(None)
     alone, optimizer = model(), _problem.optimizer(case, "keras_3")
     train(alone, optimizer)
