@@ -281,6 +281,16 @@ def test_without_hypothesis_it_says_what_to_install(monkeypatch):
         check_rule(rules.SGD, apis=())
 
 
+@pytest.mark.parametrize("api", [api for api in APIS if "graph" in modes_of(api)])
+def test_a_training_that_can_not_begin_leaves_no_graph_behind(api):
+    import tensorflow as tf
+
+    before = tf.compat.v1.get_default_graph()
+    with pytest.raises(ZeroDivisionError), running.Training(api, "graph", lambda: 1 / 0, [np.ones(2)]):
+        pass
+    assert tf.compat.v1.get_default_graph() is before
+
+
 def test_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not check_rule(WRONG["NoEpsilon"][0], apis=()).ok

@@ -216,10 +216,14 @@ class Training:
 
             self._stack.enter_context(tf.Graph().as_default())
             self.session = self._stack.enter_context(tf.compat.v1.Session())
-        self.variables = [
-            make_variable(self.api, p, "v{}".format(i), self.mode) for i, p in enumerate(self._params)
-        ]
-        self.optimizer = self._make()
+        try:
+            self.variables = [
+                make_variable(self.api, p, "v{}".format(i), self.mode) for i, p in enumerate(self._params)
+            ]
+            self.optimizer = self._make()
+        except BaseException:  # whatever is run next must not find itself in this graph
+            self._stack.close()
+            raise
         return self
 
     def __exit__(self, *error: Any) -> None:
