@@ -17,6 +17,7 @@ from ..transforms.arguments import with_base_arguments
 from ..transforms.base import describe, rule_class_from
 from .decay_variables import DecoupledWeightDecayExtension
 from .described import description
+from .overrides import check_overrides
 from .registration import register
 from .saving import SavedState, Saving
 from .wrappers import mixin_of, signature_of
@@ -171,6 +172,9 @@ class OptimizerState:
         # Weights that Keras 3 has set before the optimizer was built.
         self.waiting_weights: Optional[List[Any]] = None
         self.traced = False
+        # While Keras 3's `apply` of a subclass is called: what apply_gradients was given beside the pairs.
+        self.in_apply = False
+        self.given: Optional[Dict[str, Any]] = None
         # Whether some variable's slots could not be set yet.
         self.unset = False
         # In a step that kernels may take part in: their scalar arguments, worked out once for all variables.
@@ -258,6 +262,7 @@ class Adapter(Saving):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         rule_class = type(self).rule_class
+        check_overrides(type(self))
         base = {name: kwargs.pop(name) for name in _base_names(rule_class) if name in kwargs}
         _check_known(type(self).__name__, rule_class, kwargs)
         if "lr" in kwargs:

@@ -132,7 +132,7 @@ class DistributedStepAdapter(StepAdapter):
         natives = [self._native(each.variable) for each in known]
         if aggregate:
             pairs = list(zip(grads, natives))
-            grads = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
+            grads = _sums(strategy, pairs)
         copies = self._copies(strategy, grads, natives, known)
         checks: List[Any] = []
         with Uninterrupted() if self._runs_at_once() else contextlib.ExitStack():
@@ -219,6 +219,16 @@ class DistributedStepAdapter(StepAdapter):
     def _update(self, variable: Any, *args: Any, **kwargs: Any) -> List[Any]:
         with self._beside(variable):
             return super()._update(variable, *args, **kwargs)
+
+
+def _sums(strategy: Any, pairs: Sequence[Tuple[Any, Any]]) -> Any:
+    """The sums over the replicas of the gradients in pairs (gradient, variable)."""
+    between_workers = getattr(strategy.extended, "_in_multi_worker_mode", bool)()
+    if between_workers and not hasattr(strategy, "run"):
+        # In TensorFlow 2.0 and 2.1 several dense gradients in one call here end the process: "tensor_shape.cc
+        # Check failed: size >= 0 (-5 vs. 0)". One a call they don't.
+        return [strategy.extended.reduce_to(tf.distribute.ReduceOp.SUM, *pair) for pair in pairs]
+    return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
 
 
 def _mirrors(strategy: Any) -> bool:

@@ -15,6 +15,7 @@ from ..rule import UpdateRule
 from .base import HyperState
 from .callers import calling_code
 from .hosts_saving import saving_hdf5
+from .overrides import overriding
 from .tensorflow_base import TensorFlowAdapter, _in_v1_graph, _no_autograph
 
 
@@ -145,11 +146,14 @@ class Keras211Adapter(TensorFlowAdapter):
         Raises:
             GradientError: no gradient, or one that does not fit its variable.
         """
+        aggregate = experimental_aggregate_gradients and not skip_gradients_aggregation
+        if aggregate and overriding(type(self), "aggregate_gradients"):
+            grads_and_vars, aggregate = list(self.aggregate_gradients(list(grads_and_vars))), False
         applied = self._apply(
             grads_and_vars,
             global_step=global_step,
             name=name or self._config_name(),
-            aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+            aggregate=aggregate,
             build_all=True,
         )
         return self.iterations if applied is None else applied

@@ -12,6 +12,7 @@ from ..errors import GradientError, StateError
 from ..rule import UpdateRule
 from .base import HyperState
 from .callers import caller, calling_code
+from .overrides import overriding
 from .saving import SavedState
 from .step import Overwritten, StepAdapter
 
@@ -221,7 +222,33 @@ class Keras3Base(StepAdapter):
                     type(self).__name__, len(grads), whose.format(len(trainable_variables))
                 )
             )
-        self.apply_gradients(zip(grads, trainable_variables))
+        given, self._kc.given = self._kc.given, None
+        if given is None and self._kc.in_apply:
+            given = {}
+        outer, self._kc.in_apply = self._kc.in_apply, True
+        try:
+            if given is None:
+                self.apply_gradients(zip(grads, trainable_variables))
+            else:  # a subclass's apply_gradients has been called already
+                made: Any = getattr(type(self), "_made")  # noqa: B009 - the class that the subclass is of
+                made.apply_gradients(self, zip(grads, trainable_variables), **given)
+        finally:
+            self._kc.in_apply = outer
+
+    def _by_apply(self, grads_and_vars: Sequence[Tuple[Any, Any]], **given: Any) -> bool:
+        """Takes the step by the `apply` of a subclass, which the host's apply_gradients calls, too.
+
+        Returns:
+            False, with nothing done, if no subclass has one, or if that is where the call comes from.
+        """
+        if self._kc.in_apply or overriding(type(self), "apply") is None:
+            return False
+        self._kc.given = given
+        try:
+            self.apply([grad for grad, _ in grads_and_vars], [variable for _, variable in grads_and_vars])
+        finally:
+            self._kc.given = None
+        return True
 
     def _clip_gradients(self, grads: Any) -> Any:
         # Not called in a step, which clips after duplicate indices were summed.

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import StateError
-from .base import TRANSFORM_ARGUMENTS, Adapter, HyperState
+from .base import TRANSFORM_ARGUMENTS, Adapter, HyperState, as_pairs
 from .callers import calling_code
 from .hosts_saving import saving_saved_model, saving_zip
+from .overrides import overriding
 from .saving import SavedByClassName
 from .tensorflow_base import TensorFlowAdapter, _no_autograph, v1
 
@@ -220,11 +221,19 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         Raises:
             GradientError: no gradient, or one that does not fit its variable.
         """
+        aggregate = experimental_aggregate_gradients and not skip_gradients_aggregation
+        # Up to 2.1 the host has no such hook.
+        if (
+            aggregate
+            and overriding(type(self), "_aggregate_gradients")
+            and hasattr(self._host(), "_aggregate_gradients")
+        ):
+            grads_and_vars, aggregate = self._summed_by_subclass(grads_and_vars), False
         applied = self._apply(
             grads_and_vars,
             global_step=global_step,
             name=name or self._name,
-            aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,
+            aggregate=aggregate,
             # Also those without a gradient: a model that Keras loads has the slots of all its variables.
             build_all=True,
         )
@@ -249,6 +258,19 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
 
     def _compute_gradients(self, loss: Any, var_list: Any, grad_loss: Any = None, tape: Any = None) -> Any:
         return self._gradients(loss, var_list, tape, grad_loss)
+
+    def _to_minimize(self, loss: Any, var_list: Any, tape: Any, grad_loss: Any) -> Any:
+        given = {} if tape is None else {"tape": tape}  # up to TensorFlow 2.3 there is no such argument
+        return self._compute_gradients(loss, var_list=var_list, grad_loss=grad_loss, **given)
+
+    def _summed_by_subclass(self, grads_and_vars: Any) -> Any:
+        """Pairs whose gradients a subclass sums over the replicas, in its own `_aggregate_gradients`."""
+        pairs = as_pairs(type(self).__name__, grads_and_vars)
+        present = [(grad, variable) for grad, variable in pairs if grad is not None]
+        # Gradients up to TensorFlow 2.3, pairs after that.
+        results = [r[0] if isinstance(r, tuple) else r for r in self._aggregate_gradients(present)]
+        summed = iter(results)
+        return [(None if grad is None else next(summed), variable) for grad, variable in pairs]
 
     def _create_slots(self, var_list: Sequence[Any]) -> None:
         self._build(var_list)

@@ -1251,8 +1251,19 @@ class TensorFlowAdapter(DistributedStepAdapter):
         Raises:
             GradientError: in eager mode a tensor without its tape; or as `apply_gradients`.
         """
-        pairs = self._gradients(loss, var_list, tape, grad_loss)
+        pairs = self._to_minimize(loss, var_list, tape, grad_loss)
         return self.apply_gradients(pairs, name=name, global_step=global_step)
+
+    def _to_minimize(self, loss: Any, var_list: Any, tape: Any, grad_loss: Any) -> Any:
+        """The pairs of `minimize`, by the method of the host's that a subclass may override.
+
+        Horovod's classes, and those of differential privacy, change gradients there.
+        """
+        if grad_loss is not None:  # the host's method has no such argument
+            return self._gradients(loss, var_list, tape, grad_loss)
+        this: Any = self
+        given = {} if tape is None else {"tape": tape}
+        return this.compute_gradients(loss, var_list, **given)
 
     def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError

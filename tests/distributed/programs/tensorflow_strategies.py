@@ -7,6 +7,7 @@ are in this process), and LOOP is function, eager or fit.
 
 import contextlib
 import functools
+import os
 import sys
 
 import _problem
@@ -218,10 +219,18 @@ def placed_as_the_hosts(strategy, api):
         assert type(slot) is type(other), (type(slot), type(other))
         assert slot.dtype == other.dtype and slot.shape == other.shape
         for name in ("aggregation", "synchronization", "trainable"):
-            both = [getattr(each, name, None) for each in (slot, other)]
+            both = [attribute(each, name) for each in (slot, other)]
             assert both[0] == both[1], (name, both)
         devices = [[each.device for each in local(strategy, kind)] for kind in (slot, other)]
         assert devices[0] == devices[1], devices
+
+
+def attribute(variable, name):
+    """An attribute of a variable, or None: those of TensorFlow 2.0 that are not mirrored have not all."""
+    try:
+        return getattr(variable, name, None)
+    except NotImplementedError:
+        return None
 
 
 def check_copies(strategy, variables, expected):
@@ -254,7 +263,11 @@ def trained_by_fit(case, api, keras, outside=None):
 def fit(strategy, case, api, outside=False):
     """Trains by Keras' `fit`."""
     keras = keras_of(api)
+    # TensorFlow 2.0's fit takes any process of a cluster for one of several, with a strategy or without.
+    cluster = os.environ.pop("TF_CONFIG", None)
     expected, alone = trained_by_fit(case, api, keras)
+    if cluster is not None:
+        os.environ["TF_CONFIG"] = cluster
     optimizer = _problem.optimizer(case, api) if outside else None
     with strategy.scope():
         model, optimizer = trained_by_fit(case, api, keras, optimizer)
