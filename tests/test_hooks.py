@@ -13,6 +13,7 @@ from _steps import failing, steps
 
 import kcompat
 from kcompat import hooks
+from kcompat.hooks import importing
 from kcompat.testing.running import Training
 
 tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
@@ -583,6 +584,25 @@ class TestInstalled:
         (variable,) = eager_variables(START[:1])
         Twice(0.1).apply_gradients([(tf.ones_like(variable), variable)])
         np.testing.assert_allclose(variable.numpy(), START[0] - 0.2, rtol=1e-6)
+
+    @eager
+    @pytest.mark.parametrize("api", [None, "tf1"])
+    @pytest.mark.parametrize("name", importing._OPTIMIZERS)
+    def test_what_is_made_inside_the_with(self, api, name):
+        path = "tensorflow.python.keras.optimizer_v2."
+        path += {"SGD": "gradient_descent", "RMSprop": "rmsprop"}.get(name, name.lower())
+        own = getattr(importlib.import_module(path), name)
+        with hooks.installed(api):
+            # Its own code says super(Adam, self), by the name of the module that it is in.
+            cls = getattr(importlib.import_module(path), name)
+            parent, _, last = path.rpartition(".")
+            assert getattr(getattr(importlib.import_module(parent), last), name) is cls
+            (variable,) = eager_variables(START[:1])
+            cls(0.1).apply_gradients([(tf.ones_like(variable), variable)])
+            assert cls(0.1).get_config()
+        assert np.isfinite(variable.numpy()).all()
+        assert (variable.numpy() != START[0]).all()
+        assert getattr(importlib.import_module(path), name) is own
 
     def test_the_name_of_tensorflow_1(self):
         with hooks.installed():

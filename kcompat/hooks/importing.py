@@ -86,6 +86,24 @@ class _Patches:
             self.set(module, name, value)
         return module
 
+    def stand_in(self, path: str, content: Mapping[str, Any]) -> None:
+        """Puts a copy of a module, with other names in it, in its place: its own code does not see them.
+
+        The host's classes find themselves by their module's name for them, in `super(Adam, self)`.
+        """
+        module = self._module(path)
+        if module in self._made:
+            self.module(path, content)
+            return
+        if all(vars(module).get(name) is value for name, value in content.items()):
+            return
+        copy: Any = types.ModuleType(path)
+        vars(copy).update(vars(module))
+        vars(copy).update(content)
+        self.put(path, copy)
+        parent, _, name = path.rpartition(".")
+        self.set(self._module(parent), name, copy)
+
     def put(self, path: str, module: Any) -> None:
         """Makes a module what is imported by a path."""
         before = sys.modules.get(path)
@@ -273,18 +291,18 @@ class _Names:
         real = tf.keras.optimizers.Optimizer
         real = real._kc_choice.real if isinstance(real, Deciding) else real
         if self._asked is None and lineage(real) == "optimizer_v2":
-            # Not what stands for it: the host's own methods say super(OptimizerV2, self) by this name.
+            # Not what stands for it: where OptimizerV2 is still the host's own, these are the host's own.
             base, named = real, {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}
         else:
             base, named = self._base("optimizer_v2", real), {n: self._v2(n, real) for n in _OPTIMIZERS}
         for package in _OPTIMIZER_V2:
             if package.split(".")[0] == "keras" and not self._is_replaced(package):
                 continue
-            self._patches.module(package + ".optimizer_v2", {"OptimizerV2": base})
+            self._patches.stand_in(package + ".optimizer_v2", {"OptimizerV2": base})
             for name, cls in named.items():
                 if cls is not None:
                     path = "{}.{}".format(package, _MODULES.get(name, name.lower()))
-                    self._patches.module(path, {name: cls})
+                    self._patches.stand_in(path, {name: cls})
 
     @staticmethod
     def _is_replaced(package: str) -> bool:
