@@ -1,5 +1,7 @@
 """What the classes of other people do beside their hooks: bases without hooks, names of ours, whole steps."""
 
+import contextlib
+
 import _apis
 import numpy as np
 import pytest
@@ -463,3 +465,55 @@ def test_a_step_that_is_copied_from_the_base_class(api):
     skip_at_home(Copied)
     with pytest.raises(kcompat.HookError, match=r"calls _distributed_apply\(\)"):
         Copied("Copied").apply_gradients([])
+
+
+def names_of_steps(adopted, api=None):
+    """What `_finish` is given as name_scope: in a step, with a name, with a counter, and in two of one graph."""
+    names = []
+
+    class Plain(v1.train.Optimizer):
+        def __init__(self):
+            super(Plain, self).__init__(False, "Plain")
+
+        def _resource_apply_dense(self, grad, handle):
+            return handle.assign_sub(0.1 * grad)
+
+        def _finish(self, update_ops, name_scope):
+            names.append(name_scope)
+            with tf.control_dependencies([each for each in update_ops if each is not None]):
+                return tf.group(name=name_scope + "m")
+
+    def steps(optimizer, variable, counter):
+        pairs = [(tf.constant([0.5, -1.0]), variable)]
+        return [
+            optimizer.apply_gradients(pairs),
+            optimizer.apply_gradients(pairs, name="named"),
+            optimizer.apply_gradients(pairs, global_step=counter),
+        ]
+
+    made = hooks.adopt(Plain, api) if adopted else Plain
+    with contextlib.ExitStack() as stack:
+        if not tf.executing_eagerly():
+            stack.enter_context(tf.Graph().as_default())
+        optimizer, variable = made(), v1.Variable([1.0, 2.0], name="v", use_resource=True)
+        counter = v1.Variable(0, dtype="int64", name="counter", use_resource=True)
+        done = steps(optimizer, variable, counter)
+        if tf.executing_eagerly():
+            tf.function(lambda: [steps(optimizer, variable, counter), None][1], autograph=False)()
+            values = [variable.numpy(), counter.numpy()]
+        else:
+            session = stack.enter_context(v1.Session())
+            session.run(v1.global_variables_initializer())
+            session.run(done)
+            values = session.run([variable, counter])
+    times = 6 if tf.executing_eagerly() else 3
+    np.testing.assert_allclose(values[0], [1 - times * 0.05, 2 + times * 0.1], rtol=1e-6)
+    assert values[1] == times / 3
+    return names
+
+
+@pytest.mark.parametrize("api", OTHERS)
+def test_the_name_of_a_step_of_tensorflow_1(api):
+    names = names_of_steps(True, api)
+    assert names[:3] == ["Plain/", "named/", "update"]
+    assert names == names_of_steps(False)
