@@ -468,7 +468,7 @@ def test_a_step_that_is_copied_from_the_base_class(api):
 
 
 def names_of_steps(adopted, api=None):
-    """What `_finish` is given as name_scope: in a step, with a name, with a counter, and in two of one graph."""
+    """What `_finish` is given as name_scope: of a step, one with a name, one with a counter."""
     names = []
 
     class Plain(v1.train.Optimizer):
@@ -517,3 +517,41 @@ def test_the_name_of_a_step_of_tensorflow_1(api):
     names = names_of_steps(True, api)
     assert names[:3] == ["Plain/", "named/", "update"]
     assert names == names_of_steps(False)
+
+
+class Around(v1.train.Optimizer):
+    """As tf.contrib.opt.MovingAverageOptimizer: its constructor does not call that of its base class."""
+
+    def __init__(self, opt):
+        self._optimizer = opt
+
+    def compute_gradients(self, *args, **kwargs):
+        return self._optimizer.compute_gradients(*args, **kwargs)
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        return self._optimizer.apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+
+class More(Around):
+    def __init__(self, opt, more):
+        super(More, self).__init__(opt)
+        self.more = more
+
+
+@pytest.mark.parametrize("more", [(), (3,)])
+@pytest.mark.parametrize("api", OTHERS)
+def test_a_constructor_that_does_not_call_its_base(api, more):
+    cls = More if more else Around
+    adopted = hooks.adopt(cls, api, dialect="tf1")
+    momentum = hooks.adopt(v1.train.MomentumOptimizer, api)
+    values = trained(lambda: adopted(momentum(0.1, 0.9), *more))
+    np.testing.assert_allclose(values, trained(lambda: cls(v1.train.MomentumOptimizer(0.1, 0.9), *more)))
+    made = adopted(momentum(0.1, 0.9), *more)
+    assert made.get_name() == cls.__name__
+    assert isinstance(made, cls) and getattr(made, "more", None) == (more[0] if more else None)
+    if tf.executing_eagerly():
+        variable = tf.Variable([1.0, 2.0], name="v")
+        for _ in range(2):
+            made.minimize(lambda: tf.reduce_sum(variable * variable), [variable])
+        np.testing.assert_allclose(variable.numpy(), [0.46, 0.92], rtol=1e-6)
+        assert made.iterations.numpy() == 2

@@ -224,6 +224,8 @@ class TF1Dialect(Hooked):
         if function is not None:
             this: Any = cls
             this.apply_gradients = _in_step_of_host(function)
+        if overrides.defined(cls, "__init__") is not None:
+            _initialize(cls)
 
     def compute_gradients(
         self,
@@ -429,3 +431,16 @@ def _in_step_of_host(function: Any) -> Any:
             del self.__dict__["_kc_own_step"]
 
     return apply_gradients
+
+
+def _initialize(cls: Any) -> None:
+    """Has the base class initialized where a constructor does not call it, as that of a wrapper may do."""
+    function = cls.__init__
+
+    @functools.wraps(function)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        function(self, *args, **kwargs)
+        if type(self) is cls and "_kc" not in self.__dict__:
+            self._set_up_hooks(cls.__name__)
+
+    cls.__init__ = __init__
