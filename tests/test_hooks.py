@@ -13,6 +13,7 @@ from _steps import failing, steps
 
 import kcompat
 from kcompat import hooks
+from kcompat.hooks import importing
 from kcompat.testing.running import Training
 
 tf = pytest.importorskip("tensorflow", reason="hooks are TensorFlow's")
@@ -583,6 +584,72 @@ class TestInstalled:
         (variable,) = eager_variables(START[:1])
         Twice(0.1).apply_gradients([(tf.ones_like(variable), variable)])
         np.testing.assert_allclose(variable.numpy(), START[0] - 0.2, rtol=1e-6)
+
+    @eager
+    @pytest.mark.parametrize("api", [None, "tf1"])
+    @pytest.mark.parametrize("name", importing._OPTIMIZERS)
+    def test_what_is_made_inside_the_with(self, api, name):
+        path = "tensorflow.python.keras.optimizer_v2."
+        path += {"SGD": "gradient_descent", "RMSprop": "rmsprop"}.get(name, name.lower())
+        own = getattr(importlib.import_module(path), name)
+        with hooks.installed(api):
+            # Its own code says super(Adam, self), by the name of the module that it is in.
+            cls = getattr(importlib.import_module(path), name)
+            parent, _, last = path.rpartition(".")
+            assert getattr(getattr(importlib.import_module(parent), last), name) is cls
+            (variable,) = eager_variables(START[:1])
+            cls(0.1).apply_gradients([(tf.ones_like(variable), variable)])
+            assert cls(0.1).get_config()
+        assert np.isfinite(variable.numpy()).all()
+        assert (variable.numpy() != START[0]).all()
+        assert getattr(importlib.import_module(path), name) is own
+
+    def test_legacy_is_there_inside_the_with(self):
+        def there():
+            found = (tf.keras.optimizers, importlib.import_module("tensorflow.keras.optimizers"))
+            return [hasattr(each, "legacy") or "legacy" in getattr(each, "__all__", ()) for each in found]
+
+        before = there()
+        with hooks.installed():
+            import tensorflow.keras.optimizers.legacy
+            from tensorflow.keras.optimizers.legacy import SGD, Adam
+
+            legacy = tf.keras.optimizers.legacy
+            assert legacy.Adam is Adam and tensorflow.keras.optimizers.legacy.Adam is Adam
+            assert legacy.SGD is SGD
+            keras = importlib.import_module("keras")
+            if kcompat.environment.installed().get("keras") is None:  # it is tf.keras
+                assert keras.optimizers.legacy is legacy
+                assert importlib.import_module("keras.optimizers.legacy") is legacy
+
+            class Half(SGD):
+                def _resource_apply_dense(self, grad, var, apply_state=None):
+                    return super(Half, self)._resource_apply_dense(0.5 * grad, var, apply_state)
+
+            class Own(legacy.Optimizer):
+                def __init__(self, name="Own", **kwargs):
+                    super(Own, self).__init__(name, **kwargs)
+
+                def _create_slots(self, var_list):
+                    pass
+
+                def _resource_apply_dense(self, grad, var, apply_state=None):
+                    return var.assign_sub(0.05 * grad)
+
+                def get_config(self):
+                    return super(Own, self).get_config()
+
+        assert there() == before
+        if not any(before):
+            with pytest.raises(ImportError):
+                importlib.import_module("tensorflow.keras.optimizers.legacy")
+            with pytest.raises(ImportError):
+                importlib.import_module("keras.optimizers.legacy.adam")
+        if tf.executing_eagerly():
+            for optimizer in (Half(0.1), Own()):
+                (variable,) = eager_variables(START[:1])
+                optimizer.apply_gradients([(tf.ones_like(variable), variable)])
+                np.testing.assert_allclose(variable.numpy(), START[0] - 0.05, rtol=1e-6)
 
     def test_the_name_of_tensorflow_1(self):
         with hooks.installed():

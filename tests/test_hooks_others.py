@@ -1,5 +1,7 @@
 """What the classes of other people do beside their hooks: bases without hooks, names of ours, whole steps."""
 
+import contextlib
+
 import _apis
 import numpy as np
 import pytest
@@ -463,3 +465,93 @@ def test_a_step_that_is_copied_from_the_base_class(api):
     skip_at_home(Copied)
     with pytest.raises(kcompat.HookError, match=r"calls _distributed_apply\(\)"):
         Copied("Copied").apply_gradients([])
+
+
+def names_of_steps(adopted, api=None):
+    """What `_finish` is given as name_scope: of a step, one with a name, one with a counter."""
+    names = []
+
+    class Plain(v1.train.Optimizer):
+        def __init__(self):
+            super(Plain, self).__init__(False, "Plain")
+
+        def _resource_apply_dense(self, grad, handle):
+            return handle.assign_sub(0.1 * grad)
+
+        def _finish(self, update_ops, name_scope):
+            names.append(name_scope)
+            with tf.control_dependencies([each for each in update_ops if each is not None]):
+                return tf.group(name=name_scope + "m")
+
+    def steps(optimizer, variable, counter):
+        pairs = [(tf.constant([0.5, -1.0]), variable)]
+        return [
+            optimizer.apply_gradients(pairs),
+            optimizer.apply_gradients(pairs, name="named"),
+            optimizer.apply_gradients(pairs, global_step=counter),
+        ]
+
+    made = hooks.adopt(Plain, api) if adopted else Plain
+    with contextlib.ExitStack() as stack:
+        if not tf.executing_eagerly():
+            stack.enter_context(tf.Graph().as_default())
+        optimizer, variable = made(), v1.Variable([1.0, 2.0], name="v", use_resource=True)
+        counter = v1.Variable(0, dtype="int64", name="counter", use_resource=True)
+        done = steps(optimizer, variable, counter)
+        if tf.executing_eagerly():
+            tf.function(lambda: [steps(optimizer, variable, counter), None][1], autograph=False)()
+            values = [variable.numpy(), counter.numpy()]
+        else:
+            session = stack.enter_context(v1.Session())
+            session.run(v1.global_variables_initializer())
+            session.run(done)
+            values = session.run([variable, counter])
+    times = 6 if tf.executing_eagerly() else 3
+    np.testing.assert_allclose(values[0], [1 - times * 0.05, 2 + times * 0.1], rtol=1e-6)
+    assert values[1] == times / 3
+    return names
+
+
+@pytest.mark.parametrize("api", OTHERS)
+def test_the_name_of_a_step_of_tensorflow_1(api):
+    names = names_of_steps(True, api)
+    assert names[:3] == ["Plain/", "named/", "update"]
+    assert names == names_of_steps(False)
+
+
+class Around(v1.train.Optimizer):
+    """As tf.contrib.opt.MovingAverageOptimizer: its constructor does not call that of its base class."""
+
+    def __init__(self, opt):
+        self._optimizer = opt
+
+    def compute_gradients(self, *args, **kwargs):
+        return self._optimizer.compute_gradients(*args, **kwargs)
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        return self._optimizer.apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+
+class More(Around):
+    def __init__(self, opt, more):
+        super(More, self).__init__(opt)
+        self.more = more
+
+
+@pytest.mark.parametrize("more", [(), (3,)])
+@pytest.mark.parametrize("api", OTHERS)
+def test_a_constructor_that_does_not_call_its_base(api, more):
+    cls = More if more else Around
+    adopted = hooks.adopt(cls, api, dialect="tf1")
+    momentum = hooks.adopt(v1.train.MomentumOptimizer, api)
+    values = trained(lambda: adopted(momentum(0.1, 0.9), *more))
+    np.testing.assert_allclose(values, trained(lambda: cls(v1.train.MomentumOptimizer(0.1, 0.9), *more)))
+    made = adopted(momentum(0.1, 0.9), *more)
+    assert made.get_name() == cls.__name__
+    assert isinstance(made, cls) and getattr(made, "more", None) == (more[0] if more else None)
+    if tf.executing_eagerly():
+        variable = tf.Variable([1.0, 2.0], name="v")
+        for _ in range(2):
+            made.minimize(lambda: tf.reduce_sum(variable * variable), [variable])
+        np.testing.assert_allclose(variable.numpy(), [0.46, 0.92], rtol=1e-6)
+        assert made.iterations.numpy() == 2

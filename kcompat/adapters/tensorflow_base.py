@@ -703,8 +703,12 @@ class TensorFlowAdapter(DistributedStepAdapter):
         if self._has_strategy():
             return self._apply_distributed(grads, variables, to_build, aggregate, global_step)
         self._build_missing(to_build)
-        with tf.name_scope(_scope(name or type(self).__name__)):
+        with self._scope_of_step(name):
             return self._run(grads, variables, global_step)
+
+    def _scope_of_step(self, name: Optional[str]) -> Any:
+        """The scope of the names of a step's operations."""
+        return tf.name_scope(_scope(name or type(self).__name__))
 
     def _runs_at_once(self) -> bool:
         return bool(tf.executing_eagerly())

@@ -263,4 +263,6 @@ def bundled(name: str) -> Optional[type]:
         module = importlib.import_module(path)
     except ImportError:
         return None
-    return getattr(module, name, None)
+    found: Any = getattr(module, name, None)
+    # In `installed()` the module has what was adopted from it, maybe for another host.
+    return found if found is None else vars(found).get("_adopted_from", (found,))[0]

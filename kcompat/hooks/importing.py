@@ -75,7 +75,7 @@ class _Patches:
         before = vars(module).get(name, missing)
         setattr(module, name, value)
         if before is missing:
-            self._undo.append(lambda: delattr(module, name) if name in vars(module) else None)
+            self._undo.append(lambda: _unset(module, name))
         else:
             self._undo.append(lambda: setattr(module, name, before))
 
@@ -85,6 +85,24 @@ class _Patches:
         for name, value in content.items():
             self.set(module, name, value)
         return module
+
+    def stand_in(self, path: str, content: Mapping[str, Any]) -> None:
+        """Puts a copy of a module, with other names in it, in its place: its own code does not see them.
+
+        The host's classes find themselves by their module's name for them, in `super(Adam, self)`.
+        """
+        module = self._module(path)
+        if module in self._made:
+            self.module(path, content)
+            return
+        if all(vars(module).get(name) is value for name, value in content.items()):
+            return
+        copy: Any = types.ModuleType(path)
+        vars(copy).update(vars(module))
+        vars(copy).update(content)
+        self.put(path, copy)
+        parent, _, name = path.rpartition(".")
+        self.set(self._module(parent), name, copy)
 
     def put(self, path: str, module: Any) -> None:
         """Makes a module what is imported by a path."""
@@ -117,6 +135,20 @@ class _Patches:
     def undo(self) -> None:
         while self._undo:
             self._undo.pop()()
+
+
+def _unset(module: Any, name: str) -> None:
+    """Takes a name out of a module."""
+    names = vars(module)
+    if "_tfmw_attr_map" not in names:
+        if name in names:
+            delattr(module, name)
+        return
+    # A wrapper of TensorFlow 1.15's has names of its own, which its delattr() leaves there.
+    for each in (vars(names["_tfmw_wrapped_module"]), names, names["_tfmw_attr_map"]):
+        each.pop(name, None)
+    if name in module.__all__ and name not in (names["_tfmw_public_apis"] or ()):
+        module.__all__.remove(name)
 
 
 class _Names:
@@ -219,6 +251,7 @@ class _Names:
         keras = self._keras_package()
         for module in modules:
             self._patch_optimizers(module)
+        self._patch_legacy()
         self._patch_keras_3(keras)
         self._patch_backend(keras)
         self._patch_optimizer_v2()
@@ -258,11 +291,30 @@ class _Names:
         for name, value in legacy.items():
             self._patches.set(module.legacy, name, value)
 
+    def _patch_legacy(self) -> None:
+        """`tf.keras.optimizers.legacy`, up to TensorFlow 2.8: the names that came with 2.9."""
+        import tensorflow as tf
+
+        if hasattr(tf.keras.optimizers, "legacy"):
+            return
+        real = tf.keras.optimizers.Optimizer
+        real = real._kc_choice.real if isinstance(real, Deciding) else real
+        path = "tensorflow.keras.optimizers"
+        legacy = self._patches.module(path + ".legacy", self._v2_names(real))
+        # TensorFlow 1.15 has two modules by this name.
+        for module in (tf.keras.optimizers, sys.modules[path]):
+            if getattr(module, "legacy", None) is not legacy:
+                self._patches.set(module, "legacy", legacy)
+
     def _legacy(self, module: Any, real: Any) -> Dict[str, Any]:
         legacy = getattr(module, "legacy", None)
         old = getattr(legacy, "Optimizer", None)
         if old is None or (self._asked is None and lineage(old) is not None):
             return {}  # not there, or what it has always been
+        return self._v2_names(real)
+
+    def _v2_names(self, real: Any) -> Dict[str, Any]:
+        """OptimizerV2's names, as `legacy` has them."""
         new = {"Optimizer": self._base("optimizer_v2", real)}
         new.update((name, self._v2(name, real)) for name in _OPTIMIZERS)
         return {name: value for name, value in new.items() if value is not None}
@@ -273,18 +325,18 @@ class _Names:
         real = tf.keras.optimizers.Optimizer
         real = real._kc_choice.real if isinstance(real, Deciding) else real
         if self._asked is None and lineage(real) == "optimizer_v2":
-            # Not what stands for it: the host's own methods say super(OptimizerV2, self) by this name.
+            # Not what stands for it: where OptimizerV2 is still the host's own, these are the host's own.
             base, named = real, {name: getattr(tf.keras.optimizers, name, None) for name in _OPTIMIZERS}
         else:
             base, named = self._base("optimizer_v2", real), {n: self._v2(n, real) for n in _OPTIMIZERS}
         for package in _OPTIMIZER_V2:
             if package.split(".")[0] == "keras" and not self._is_replaced(package):
                 continue
-            self._patches.module(package + ".optimizer_v2", {"OptimizerV2": base})
+            self._patches.stand_in(package + ".optimizer_v2", {"OptimizerV2": base})
             for name, cls in named.items():
                 if cls is not None:
                     path = "{}.{}".format(package, _MODULES.get(name, name.lower()))
-                    self._patches.module(path, {name: cls})
+                    self._patches.stand_in(path, {name: cls})
 
     @staticmethod
     def _is_replaced(package: str) -> bool:
@@ -368,6 +420,7 @@ class _Names:
                     self._patches.put("keras." + name, module)
             names = {name: value for name, value in vars(tf.keras.optimizers).items() if name[0] != "_"}
             self._patches.module("keras.optimizers", names)
+            self._patches.put("keras.optimizers.legacy", tf.keras.optimizers.legacy)
             register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
             self._patches.module("keras.saving", {"register_keras_serializable": register})
         self._patches.put("keras.ops", ops)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from ...adapters.tensorflow_base import _is_variable, _no_autograph, v1
+from ...adapters.tensorflow_base import _is_variable, _no_autograph, _scope, v1
 from ...errors import GradientError, HookError, HyperparameterError, StateError
 from .. import overrides
 from ..hooked import Hooked, _traced, summed
@@ -211,8 +212,8 @@ class TF1Dialect(Hooked):
             )
         )
 
-    def _finish(self, update_ops: List[Any], name_scope: Optional[str]) -> Any:
-        """Called after the updates of a step. Returns the operation of the whole step."""
+    def _finish(self, update_ops: List[Any], name_scope: str) -> Any:
+        """Called after the updates of a step, with its name. Returns the operation of the whole step."""
         return tf.group(*update_ops, name=name_scope) if not tf.executing_eagerly() else None
 
     # The step.
@@ -223,6 +224,8 @@ class TF1Dialect(Hooked):
         if function is not None:
             this: Any = cls
             this.apply_gradients = _in_step_of_host(function)
+        if overrides.defined(cls, "__init__") is not None:
+            _initialize(cls)
 
     def compute_gradients(
         self,
@@ -290,13 +293,19 @@ class TF1Dialect(Hooked):
         """
         if isinstance(global_step, str):  # as the first argument is called on Keras' APIs
             global_step, name = name, global_step
+        called = name, global_step is not None
         if not self.__dict__.get("_kc_overridden"):
-            return super().apply_gradients(  # type: ignore[misc]
-                grads_and_vars, global_step=global_step, name=name, **kwargs
-            )
+            self.__dict__["_kc_called"] = called
+            try:
+                return super().apply_gradients(  # type: ignore[misc]
+                    grads_and_vars, global_step=global_step, name=name, **kwargs
+                )
+            finally:
+                del self.__dict__["_kc_called"]
         # The class's own apply_gradients() calls that of its base class.
         this: Any = self
-        done = self._hooks([(grad, this._native(var)) for grad, var in grads_and_vars if grad is not None])
+        pairs = [(grad, this._native(var)) for grad, var in grads_and_vars if grad is not None]
+        done = self._hooks(pairs, *called)
         if global_step is None:
             return done
         with this._after([done]):
@@ -341,12 +350,20 @@ class TF1Dialect(Hooked):
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
         own = self.__dict__.get("_kc_own_step")
-        return [self._hooks(pairs) if own is None else self._own_step(pairs, *own)]
+        if own is not None:
+            return [self._own_step(pairs, *own)]
+        return [self._hooks(pairs, *self.__dict__.get("_kc_called", (None, False)))]
 
-    def _hooks(self, pairs: Sequence[Tuple[Any, Any]]) -> Any:
-        self._prepare()
-        updates = [self._apply_hook(grad, variable, None) for grad, variable in pairs]
-        return self._finish([update for update in updates if update is not None], None)
+    def _hooks(self, pairs: Sequence[Tuple[Any, Any]], name: Optional[str], counts: bool) -> Any:
+        with v1.name_scope(_scope(name or self.get_name())) as scope:
+            self._prepare()
+            updates = [self._apply_hook(grad, variable, None) for grad, variable in pairs]
+            updates = [update for update in updates if update is not None]
+            # TensorFlow gives the scope's name to what counts global_step, where there is one.
+            return self._finish(updates, "update" if counts else scope)
+
+    def _scope_of_step(self, name: Optional[str]) -> Any:
+        return contextlib.ExitStack()  # `_hooks` opens it, as the base class of TensorFlow does
 
     def _apply_in_replica(
         self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool
@@ -414,3 +431,16 @@ def _in_step_of_host(function: Any) -> Any:
             del self.__dict__["_kc_own_step"]
 
     return apply_gradients
+
+
+def _initialize(cls: Any) -> None:
+    """Has the base class initialized where a constructor does not call it, as that of a wrapper may do."""
+    function = cls.__init__
+
+    @functools.wraps(function)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        function(self, *args, **kwargs)
+        if type(self) is cls and "_kc" not in self.__dict__:
+            self._set_up_hooks(cls.__name__)
+
+    cls.__init__ = __init__
