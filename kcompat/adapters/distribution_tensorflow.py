@@ -223,8 +223,7 @@ class DistributedStepAdapter(StepAdapter):
 
 def _sums(strategy: Any, pairs: Sequence[Tuple[Any, Any]]) -> Any:
     """The sums over the replicas of the gradients in pairs (gradient, variable)."""
-    between_workers = getattr(strategy.extended, "_in_multi_worker_mode", bool)()
-    if between_workers and not hasattr(strategy, "run"):
+    if getattr(strategy.extended, "_num_workers", 1) > 1 and not hasattr(strategy, "run"):
         # In TensorFlow 2.0 and 2.1 several dense gradients in one call here end the process: "tensor_shape.cc
         # Check failed: size >= 0 (-5 vs. 0)". One a call they don't.
         return [strategy.extended.reduce_to(tf.distribute.ReduceOp.SUM, *pair) for pair in pairs]

@@ -7,6 +7,7 @@ are in this process), and LOOP is function, eager or fit.
 
 import contextlib
 import functools
+import json
 import os
 import sys
 
@@ -88,7 +89,11 @@ def shares(strategy):
         rows, targets = zip(*_problem.batches())
         data = np.concatenate(rows), np.concatenate(targets)
         shards = tf.data.Dataset.from_tensor_slices(data).batch(_problem.BATCH // count)
-        return shards.shard(context.num_input_pipelines, context.input_pipeline_id)
+        workers, index = context.num_input_pipelines, context.input_pipeline_id
+        cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
+        if workers == 1 and cluster:  # in TensorFlow 2.0 each worker is the only one
+            workers, index = len(cluster["cluster"]["worker"]), cluster["task"]["index"]
+        return shards.shard(workers, index)
 
     names = "distribute_datasets_from_function", "experimental_distribute_datasets_from_function"
     distribute = next(getattr(strategy, name) for name in names if hasattr(strategy, name))
