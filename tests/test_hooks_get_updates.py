@@ -169,3 +169,21 @@ def test_a_backend_that_is_not_ours_is_named():
     cls = type("Foreign", (), {"get_updates": names["get_updates"]})
     with pytest.raises(kcompat.HookError, match="installed"):
         hooks.adopt(cls, APIS[0])
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_a_variable_as_a_new_value_is_read_before_it_is_written(api):
+    with hooks.installed(api):
+        from keras import backend as K
+
+        class Swapped(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return [K.update(params[0], params[1]), K.update(params[1], params[0])]
+
+            def get_config(self):
+                return {}
+
+    variables = eager_variables([np.float32([1, 2]), np.float32([3, 4])])
+    Swapped().apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
+    np.testing.assert_array_equal([variable.numpy() for variable in variables], [[3, 4], [1, 2]])
