@@ -381,3 +381,44 @@ def adam_of_get_updates(base, K):
             return config
 
     return Adam0
+
+
+def pairs_of_get_updates(base, K):
+    """A class of Keras 2.2 and 2.3 whose updates are pairs: home's `K.function` assigns them.
+
+    It reads no variable twice, so that at home, too, nothing depends on the order.
+    """
+
+    class Paired(base):
+        def __init__(self, rate=0.5, **kwargs):
+            super(Paired, self).__init__(**kwargs)
+            self.iterations = K.variable(0, dtype="int64", name="iterations")
+            self.scale = K.variable(rate, name="scale")
+            self.seen = K.variable(0.0, name="seen")
+
+        def get_updates(self, loss, params):
+            grads = self.get_gradients(loss, params)
+            scale_t = self.scale * 0.5
+            self.updates = [K.update_add(self.iterations, 1), (self.scale, scale_t), (self.seen, 3)]
+            ms = [K.zeros(K.int_shape(p), dtype=K.dtype(p), name="m_" + str(i)) for i, p in enumerate(params)]
+            self.weights = [self.iterations] + ms
+            for p, g, m in zip(params, grads, ms):
+                m_t = 0.9 * m + g
+                self.updates += [(m, m_t), (p, p - scale_t * m_t)]
+            return self.updates
+
+        def get_config(self):
+            config = super(Paired, self).get_config()
+            return dict(config, rate=float(K.get_value(self.scale)))
+
+    return Paired
+
+
+def steps_of_pairs(start, gradients, rate=0.5):
+    """What it gives, in NumPy: parameters, what `m` is, and `scale`."""
+    params, moments = list(start), [0.0 for _ in start]
+    for row in gradients:
+        rate *= 0.5
+        moments = [0.9 * m + grad for m, grad in zip(moments, row)]
+        params = [param - rate * m for param, m in zip(params, moments)]
+    return params, moments, rate

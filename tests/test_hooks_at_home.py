@@ -1,5 +1,7 @@
 """What `get_updates()` gives on Keras 2.3, where nothing orders its step counter; once ordered, ours."""
 
+import importlib
+
 import _apis
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ import _hooked  # noqa: E402
 
 KERAS = kcompat.environment.installed().get("keras")
 
-pytestmark = pytest.mark.skipif(
+at_home = pytest.mark.skipif("get_updates" not in _apis.APIS, reason="get_updates() is not at home here")
+on_keras_2_3 = pytest.mark.skipif(
     "get_updates" not in _apis.APIS or KERAS is None or not KERAS.version.startswith("2.3."),
     reason="only Keras 2.3 takes these classes as they are, and counts in resource variables",
 )
@@ -58,8 +61,31 @@ def trained(monkeypatch, counted_first):
     return [K.get_value(variable) for variable in variables]
 
 
+@on_keras_2_3
 @pytest.mark.parametrize("counted_first, rule", [(False, kcompat.rules.Adam), (True, CountedFirst)])
 def test_the_order_of_the_counter_is_all_that_differs(monkeypatch, counted_first, rule):
     expected = kcompat.testing.reference(rule(0.01, epsilon=1e-3), START, GRADIENTS)[0]
     for got, want in zip(trained(monkeypatch, counted_first), expected):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=1e-6)
+
+
+@at_home
+def test_pairs_are_updates_at_home():
+    host = kcompat.environment.host_class("get_updates")
+    package = "tensorflow.keras" if host.__module__.startswith("tensorflow") else "keras"
+    K = importlib.import_module(package + ".backend")
+    gradients = varied_gradients(SHAPES, 4)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        K.set_session(session)
+        optimizer = _hooked.pairs_of_get_updates(host, K)()
+        variables = [K.variable(value) for value in START]
+        feeds = [K.placeholder(value.shape) for value in START]
+        loss = tf.add_n([tf.reduce_sum(feed * variable) for feed, variable in zip(feeds, variables)])
+        step = K.function(feeds, [loss], updates=optimizer.get_updates(loss, variables))
+        for row in gradients:
+            step(row)
+        got = K.batch_get_value([*variables, *optimizer.weights[1:], optimizer.scale])
+    K.clear_session()
+    params, moments, scale = _hooked.steps_of_pairs(START, gradients)
+    for value, want in zip(got, [*params, *moments, scale]):
+        np.testing.assert_allclose(value, want, rtol=2e-5, atol=1e-6)

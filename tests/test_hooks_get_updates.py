@@ -169,3 +169,179 @@ def test_a_backend_that_is_not_ours_is_named():
     cls = type("Foreign", (), {"get_updates": names["get_updates"]})
     with pytest.raises(kcompat.HookError, match="installed"):
         hooks.adopt(cls, APIS[0])
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_a_variable_as_a_new_value_is_read_before_it_is_written(api):
+    with hooks.installed(api):
+        from keras import backend as K
+
+        class Swapped(tf.keras.optimizers.Optimizer):
+            def get_updates(self, loss, params):
+                return [K.update(params[0], params[1]), K.update(params[1], params[0])]
+
+            def get_config(self):
+                return {}
+
+    variables = eager_variables([np.float32([1, 2]), np.float32([3, 4])])
+    Swapped().apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
+    np.testing.assert_array_equal([variable.numpy() for variable in variables], [[3, 4], [1, 2]])
+
+
+def of_pairs(api):
+    """As `written`, of the class that gives pairs."""
+    with hooks.installed(api):
+        from keras import backend as K
+
+        return _hooked.pairs_of_get_updates(tf.keras.optimizers.Optimizer, K)
+
+
+DENSE = varied_gradients([(3, 2), (5, 2)], 4)
+
+
+@pytest.mark.parametrize("api, mode", FIRST)
+def test_pairs_are_written(api, mode):
+    result = run(api, mode, None, START, DENSE, make=of_pairs(api))
+    params, moments, _ = _hooked.steps_of_pairs(START, DENSE)
+    close(result.params, params)
+    close([slots["m"] for slots in result.slots], moments)
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_pairs_of_a_state_variable_and_of_a_number(api):
+    optimizer, variables = of_pairs(api)(), eager_variables(START)
+    for row in DENSE:
+        optimizer.apply_gradients(pairs(row, variables))
+    close([v.numpy() for v in variables], _hooked.steps_of_pairs(START, DENSE)[0])
+    close([optimizer.scale.numpy(), optimizer.seen.numpy()], [_hooked.steps_of_pairs(START, DENSE)[2], 3.0])
+    assert int(optimizer.iterations.numpy()) == len(DENSE)
+
+
+def around(api):
+    """A wrapper around what gives pairs, which changes each of them, and gives all of it twice."""
+    with hooks.installed(api):
+        from keras import backend as K
+
+        class Doubling(tf.keras.optimizers.Optimizer):
+            def __init__(self, optimizer, **kwargs):
+                super().__init__(**kwargs)
+                self.optimizer = optimizer
+
+            def get_updates(self, loss, params):
+                self.updates = []
+                for update in self.optimizer.get_updates(loss, params):
+                    mine = isinstance(update, tuple) and any(update[0] is each for each in params)
+                    self.updates.append((update[0], 2 * update[1] - update[0]) if mine else update)
+                self.updates += [K.update_add(params[0], K.zeros(K.int_shape(params[0]))), *self.updates]
+                return self.updates
+
+            def get_config(self):
+                return {}
+
+        return Doubling
+
+
+@eager
+@pytest.mark.parametrize("api", APIS)
+def test_pairs_inside_a_wrapper(api):
+    inner, variables = of_pairs(api)(), eager_variables(START)
+    optimizer = around(api)(inner)
+    for row in DENSE:
+        optimizer.apply_gradients(pairs(row, variables))
+    doubled = [[2 * grad for grad in row] for row in DENSE]
+    close([v.numpy() for v in variables], _hooked.steps_of_pairs(START, doubled)[0])
+    assert float(inner.scale.numpy()) == 0.5**5
+    assert int(optimizer.iterations.numpy()) == len(DENSE)
+
+
+def of_list(make):
+    """What returns in get_updates() what `make` gives for (K, itself, the parameter, its gradient)."""
+    with hooks.installed(APIS[0]):
+        from keras import backend as K
+
+        class Listed(tf.keras.optimizers.Optimizer):
+            def __init__(self):
+                super().__init__()
+                self.iterations = K.variable(0, dtype="int64", name="iterations")
+                self.number = K.variable([1.0], name="number")
+                # As of a class that makes an update once, for all steps.
+                self.early = K.update(K.variable(0.0), 1.0)
+
+            def get_updates(self, loss, params):
+                (grad,) = self.get_gradients(loss, params)
+                return make(K, self, params[0], grad)
+
+    return Listed()
+
+
+def counted(optimizer):
+    return optimizer.iterations, optimizer.iterations + 1
+
+
+def twice(updates):
+    return updates + updates
+
+
+ORDERS = [
+    # The list tells in which order; the steps are of 1.
+    ("a pair after K.update", 3.0, lambda K, o, p, g: [K.update(p, p - g), (p, p + 3 * g)]),
+    ("K.update after a pair", -1.0, lambda K, o, p, g: [(p, p + 3 * g), K.update(p, p - g)]),
+    ("a pair between", 5.0, lambda K, o, p, g: [K.update(p, p - g), (p, p + 3 * g), K.update(p, p + 5 * g)]),
+    ("one tensor for two", -1.0, lambda K, o, p, g: one_for_two(K, o, p, p - g)),
+    ("all of it twice", -1.0, lambda K, o, p, g: twice([K.update_sub(p, g), counted(o)])),
+    ("a pair on what is not updated", 0.5, lambda K, o, p, g: [(p, p + K.update(o.number, o.number * 0.5))]),
+    ("the old value of a variable", 1.0, lambda K, o, p, g: [K.update(o.number, [7.0]), (p, o.number)]),
+    ("lists and operations", -1.0, lambda K, o, p, g: [[K.update(p, p)], tf.group(K.update(p, p - g))]),
+    ("what it assigns itself", -1.0, lambda K, o, p, g: [p.assign_sub(g), g, tf.no_op()]),
+    ("a tuple of updates", 2.0, lambda K, o, p, g: ((p, 2 * g),)),
+]
+
+
+def one_for_two(K, optimizer, param, value):
+    """Both variables are given one tensor, and a pair between them another."""
+    first, second = K.update(optimizer.number, value), K.update(param, value)
+    return [first, (param, value + 9), second]
+
+
+@eager
+@pytest.mark.parametrize("name, expected, make", ORDERS, ids=[each[0] for each in ORDERS])
+def test_pairs_and_updates_in_the_order_of_the_list(name, expected, make):
+    optimizer, variable = of_list(make), tf.Variable([0.0], name="v0")
+    optimizer.apply_gradients([(tf.ones_like(variable), variable)])
+    np.testing.assert_allclose(variable.numpy(), [expected])
+    assert int(optimizer.iterations.numpy()) == 1
+
+
+@eager
+@pytest.mark.parametrize("listed", [list, twice])
+def test_a_pair_on_the_counter_counts_a_step(listed):
+    optimizer = of_list(
+        lambda K, o, p, g: listed([counted(o), (p, p + K.cast(o.iterations + 1, K.dtype(p)))])
+    )
+    variable = tf.Variable([0.0], name="v0")
+    for _ in range(3):
+        optimizer.apply_gradients([(tf.ones_like(variable), variable)])
+    np.testing.assert_allclose(variable.numpy(), [1 + 2 + 3])
+    assert int(optimizer.iterations.numpy()) == 3
+
+
+@eager
+def test_what_is_no_update_is_named():
+    cases = (
+        ("None among", lambda K, o, p, g: [K.update(p, p - g), None]),
+        ("no operation that this call has made", lambda K, o, p, g: [o.early]),
+        ("no operation that this call has made", lambda K, o, p, g: [p]),
+        ("no operation that this call has made", lambda K, o, p, g: [[p, p - g]]),
+        ("no operation that this call has made", lambda K, o, p, g: [[(p, p - g)]]),
+        ("no pair of a variable and its new value", lambda K, o, p, g: [("update", p, p - g)]),
+        ("no pair of a variable and its new value", lambda K, o, p, g: [("v0", p - g)]),
+        ("returns None; expected the list", lambda K, o, p, g: o.updates.append((p, p - g))),
+        ("updates .*, which is no variable here", lambda K, o, p, g: [(p - g, p)]),
+    )
+    for reason, make in cases:
+        variable = tf.Variable([0.0], name="v0")
+        with pytest.raises(kcompat.HookError, match=r"get_updates\(\) .*" + reason):
+            of_list(make).apply_gradients([(tf.ones_like(variable), variable)])
+        np.testing.assert_array_equal(variable.numpy(), [0.0])

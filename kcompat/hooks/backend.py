@@ -161,9 +161,15 @@ def _noted(x: Any, value: Callable[[], Any], otherwise: Callable[[], Any]) -> An
     here = collector()
     if here is None:
         return otherwise()
-    new = tf.cast(value(), x.dtype.base_dtype)
+    new = as_read(value(), x)
     here.writes.append((x, new))
     return new
+
+
+def as_read(value: Any, variable: Any) -> Any:
+    """A new value of the variable, a tensor."""
+    # tf.cast gives back a variable of this dtype, which would be read when others are written already.
+    return tf.convert_to_tensor(tf.cast(value, variable.dtype.base_dtype))
 
 
 def update(x: Any, new_x: Any) -> Any:

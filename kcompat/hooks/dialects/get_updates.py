@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from ...adapters.tensorflow_base import _is_variable
+from ...adapters.tensorflow_base import _is_variable, _operation, v1
 from ...errors import GradientError, HookError, UnknownArgumentError, nearest
 from .. import backend, overrides
 from ..hooked import Hooked, _traced, flat_gradients
@@ -34,7 +34,7 @@ class GetUpdatesDialect(Hooked):
     """The base of optimizers that are written against `get_updates()`.
 
     Its `keras.backend` must be that of `kcompat.hooks.installed()`. A step collects what get_updates() gives
-    to `K.update()` and its like, and writes it once everything is read.
+    to `K.update()` and its like, and the pairs that it returns, and writes it once everything is read.
 
     Args:
         **kwargs: clipnorm (of the norm of all gradients together, as in Keras 2), clipvalue, name.
@@ -197,7 +197,7 @@ class GetUpdatesDialect(Hooked):
     # The step.
 
     def get_updates(self, loss: Any, params: Sequence[Any]) -> List[Any]:
-        """The updates of a step: what it gives to `K.update()` is written."""
+        """The updates of a step: what it gives to `K.update()`, and pairs that it returns, are written."""
         raise HookError(
             "{} does not define get_updates(loss, params). Define it; it gives the step's updates to "
             "K.update().".format(type(self).__name__)
@@ -252,7 +252,7 @@ class GetUpdatesDialect(Hooked):
             object.__setattr__(optimizer, "updates", [])
         try:
             with backend.collecting(here):
-                self.get_updates(backend.Loss(), [variable for _, variable in pairs])
+                returned = self.get_updates(backend.Loss(), [variable for _, variable in pairs])
         except AttributeError as error:
             raise HookError(
                 "{}.get_updates() asks for what is not here: {}. (An optimizer inside a wrapper must be one "
@@ -260,7 +260,54 @@ class GetUpdatesDialect(Hooked):
                     type(self).__name__, error
                 )
             ) from error
+        here.writes = self._merged(here.writes, returned)
         return here
+
+    def _merged(self, recorded: Sequence[Tuple[Any, Any]], returned: Any) -> List[Tuple[Any, Any]]:
+        """What K.update() recorded, and between it the pairs that stand in the list that was returned.
+
+        At home `K.function` makes a `tf.assign` of each tuple in that list.
+        """
+        if not isinstance(returned, (list, tuple)):
+            raise HookError(
+                "{}.get_updates() returns {!r}; expected the list of the step's updates. Return what "
+                "K.update() and its like return, in a list.".format(type(self).__name__, returned)
+            )
+        # What K.update() returns may be one tensor for two variables: its places, in order.
+        places: Dict[int, List[int]] = {}
+        for place, (_, value) in enumerate(recorded):
+            places.setdefault(id(value), []).append(place)
+        graph = v1.get_default_graph()
+        merged: List[Tuple[Any, Any]] = []
+        # id of a variable -> id of what is written into it last: a list added to itself has each pair twice.
+        last: Dict[int, int] = {}
+        done = 0
+        for entry in _flat_updates(returned):
+            if id(entry) in places:
+                those = places[id(entry)]
+                upto = (those.pop(0) if len(those) > 1 else those[0]) + 1
+                for variable, value in recorded[done:upto]:
+                    merged.append((variable, value))
+                    last[id(variable)] = id(value)
+                done = max(done, upto)
+            elif isinstance(entry, tuple):
+                if len(entry) != 2 or not (_is_variable(entry[0]) or isinstance(entry[0], tf.Tensor)):
+                    raise self._not_written(entry, "it is no pair of a variable and its new value")
+                variable, value = entry
+                if last.get(id(variable)) != id(value):
+                    merged.append((variable, backend.as_read(value, variable)))
+                    last[id(variable)] = id(value)
+            # An operation of the step runs, with all that it writes, as in any function.
+            elif getattr(_operation(entry), "graph", None) is not graph:
+                raise self._not_written(entry, "it is no operation that this call has made")
+        return [*merged, *recorded[done:]]
+
+    def _not_written(self, entry: Any, reason: str) -> HookError:
+        return HookError(
+            "{}.get_updates() returns {!r} among the step's updates, and {}: it would silently not be "
+            "written. An update is what K.update() or its like returns, or a pair (variable, new "
+            "value).".format(type(self).__name__, entry, reason)
+        )
 
     def _apply_hooks(self, pairs: Sequence[Tuple[Any, Any]], aggregate: bool) -> List[Any]:
         given = {id(variable): (grad, variable) for grad, variable in pairs}
@@ -336,6 +383,18 @@ class GetUpdatesDialect(Hooked):
         made = cls(**dict(config))
         this._continue_saved_model()
         return made
+
+
+def _flat_updates(returned: Sequence[Any]) -> Iterator[Any]:
+    """The updates in a list, some of which may stand in lists of their own, as `tf.group` takes them at home.
+
+    There a pair in a list of its own is not written: such a list is given as it is.
+    """
+    for entry in returned:
+        if isinstance(entry, list) and not any(isinstance(each, (list, tuple)) for each in entry):
+            yield from entry
+        else:
+            yield entry
 
 
 def _as_slots(found: Sequence[_Made], shapes: Sequence[Tuple[int, ...]]) -> List[_Made]:

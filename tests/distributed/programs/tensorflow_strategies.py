@@ -81,6 +81,11 @@ def slots_of(optimizer, variables):
     return found
 
 
+def cluster():
+    """The cluster that this process is one of, and which one it is; empty where there is none."""
+    return json.loads(os.environ.get("TF_CONFIG", "{}"))
+
+
 def shares(strategy):
     """The global batches as each replica has them: (rows, targets) of all replicas, batch by batch."""
     count = strategy.num_replicas_in_sync
@@ -90,9 +95,8 @@ def shares(strategy):
         data = np.concatenate(rows), np.concatenate(targets)
         shards = tf.data.Dataset.from_tensor_slices(data).batch(_problem.BATCH // count)
         workers, index = context.num_input_pipelines, context.input_pipeline_id
-        cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
-        if workers == 1 and cluster:  # in TensorFlow 2.0 each worker is the only one
-            workers, index = len(cluster["cluster"]["worker"]), cluster["task"]["index"]
+        if workers == 1 and cluster():  # in TensorFlow 2.0 each worker is the only one
+            workers, index = len(cluster()["cluster"]["worker"]), cluster()["task"]["index"]
         return shards.shard(workers, index)
 
     names = "distribute_datasets_from_function", "experimental_distribute_datasets_from_function"
@@ -157,6 +161,8 @@ def skips(strategy, api):
     def step(bad):
         def on_replica():
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            if cluster():  # in TensorFlow 2.0 each worker's is the first
+                replica = cluster()["task"]["index"]
             last = tf.equal(tf.cast(replica, tf.int32), strategy.num_replicas_in_sync - 1)
             size = tf.where(tf.logical_and(last, bad), float("nan"), 0.5)
             optimizer.apply_gradients([(tf.ones(v.shape) * size, variable) for v, variable in pairs])
@@ -269,10 +275,10 @@ def fit(strategy, case, api, outside=False):
     """Trains by Keras' `fit`."""
     keras = keras_of(api)
     # TensorFlow 2.0's fit takes any process of a cluster for one of several, with a strategy or without.
-    cluster = os.environ.pop("TF_CONFIG", None)
+    process = os.environ.pop("TF_CONFIG", None)
     expected, alone = trained_by_fit(case, api, keras)
-    if cluster is not None:
-        os.environ["TF_CONFIG"] = cluster
+    if process is not None:
+        os.environ["TF_CONFIG"] = process
     optimizer = _problem.optimizer(case, api) if outside else None
     with strategy.scope():
         model, optimizer = trained_by_fit(case, api, keras, optimizer)
