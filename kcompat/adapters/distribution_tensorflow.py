@@ -226,7 +226,7 @@ def _sums(strategy: Any, pairs: Sequence[Tuple[Any, Any]]) -> Any:
     if getattr(strategy.extended, "_num_workers", 1) > 1 and not hasattr(strategy, "run"):
         # In TensorFlow 2.0 and 2.1 several dense gradients in one call here end the process: "tensor_shape.cc
         # Check failed: size >= 0 (-5 vs. 0)". One a call they don't.
-        return [strategy.extended.reduce_to(tf.distribute.ReduceOp.SUM, *pair) for pair in pairs]
+        return [strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, [pair])[0] for pair in pairs]
     return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)
 
 
