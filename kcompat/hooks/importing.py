@@ -419,8 +419,10 @@ class _Names:
                 if isinstance(module, types.ModuleType) and name != "optimizers":
                     self._patches.put("keras." + name, module)
             names = {name: value for name, value in vars(tf.keras.optimizers).items() if name[0] != "_"}
+            # TensorFlow 1.14's wrapper has no copy of what was set on the module inside it.
+            names["legacy"] = tf.keras.optimizers.legacy
             self._patches.module("keras.optimizers", names)
-            self._patches.put("keras.optimizers.legacy", tf.keras.optimizers.legacy)
+            self._patches.put("keras.optimizers.legacy", names["legacy"])
             register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
             self._patches.module("keras.saving", {"register_keras_serializable": register})
         self._patches.put("keras.ops", ops)
