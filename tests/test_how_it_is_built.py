@@ -74,7 +74,9 @@ def _recording(api, names, calls):
 
         return method
 
-    recording = type("Recording", (made,), {name: recorder(name) for name in names if hasattr(made, name)})
+    methods = {name: recorder(name) for name in names if hasattr(made, name)}
+    # As if it were kcompat's own: a user's class that overrides what is not called is refused.
+    recording = type("Recording", (made,), dict(methods, __module__=kcompat.__name__ + ".recording"))
     return recording
 
 
