@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import sys
 
@@ -617,6 +618,7 @@ class TestInstalled:
             legacy = tf.keras.optimizers.legacy
             assert legacy.Adam is Adam and tensorflow.keras.optimizers.legacy.Adam is Adam
             assert legacy.SGD is SGD
+            assert importlib.util.find_spec("tensorflow.keras.optimizers.legacy")
             keras = importlib.import_module("keras")
             if kcompat.environment.installed().get("keras") is None:  # it is tf.keras
                 assert keras.optimizers.legacy is legacy

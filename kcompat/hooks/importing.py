@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.machinery
 import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
@@ -126,6 +127,8 @@ class _Patches:
         above = self._module(parent) if parent else None
         module: Any = types.ModuleType(path)
         module.__path__ = []
+        # What asks whether a module is there, by find_spec(), wants one.
+        module.__spec__ = importlib.machinery.ModuleSpec(path, None, is_package=True)
         self._made.append(module)
         self.put(path, module)
         if above is not None:
