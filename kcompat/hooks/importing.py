@@ -421,9 +421,9 @@ class _Names:
             for name, module in list(vars(tf.keras).items()):
                 if isinstance(module, types.ModuleType) and name != "optimizers":
                     self._patches.put("keras." + name, module)
-            names = {name: value for name, value in vars(tf.keras.optimizers).items() if name[0] != "_"}
-            # TensorFlow 1.14's wrapper has no copy of what was set on the module inside it.
-            names["legacy"] = tf.keras.optimizers.legacy
+            # Not vars(): TensorFlow 1.14's wrapper has no copy of what was set on the module inside it.
+            own = tf.keras.optimizers
+            names = {name: getattr(own, name) for name in dir(own) if name[0] != "_"}
             self._patches.module("keras.optimizers", names)
             self._patches.put("keras.optimizers.legacy", names["legacy"])
             register = getattr(tf.keras.utils, "register_keras_serializable", _unregistered)
