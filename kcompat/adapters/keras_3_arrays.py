@@ -200,9 +200,8 @@ class Keras3ArraysAdapter(Keras3Base):
             GradientError: no gradient, or one that does not fit its variable.
             NotBuiltError: under `jax.jit`, and the optimizer is not built on one of the variables.
         """
-        pairs = as_pairs(type(self).__name__, grads_and_vars)
-        if not self._by_apply(pairs, global_step=global_step):
-            self._apply(pairs, global_step)
+        if not self._by_apply(grads_and_vars, global_step=global_step):
+            self._apply(grads_and_vars, global_step)
         return self._iterations
 
     def _apply(self, grads_and_vars: Iterable[Any], global_step: Any) -> None:

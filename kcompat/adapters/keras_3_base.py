@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GradientError, StateError
 from ..rule import UpdateRule
-from .base import HyperState
+from .base import HyperState, as_pairs
 from .callers import caller, calling_code
 from .overrides import overriding
 from .saving import SavedState
@@ -230,12 +230,12 @@ class Keras3Base(StepAdapter):
             if given is None:
                 self.apply_gradients(zip(grads, trainable_variables))
             else:  # a subclass's apply_gradients has been called already
-                made: Any = getattr(type(self), "_made")  # noqa: B009 - the class that the subclass is of
-                made.apply_gradients(self, zip(grads, trainable_variables), **given)
+                cls: Any = type(self)
+                cls._made.apply_gradients(self, zip(grads, trainable_variables), **given)
         finally:
             self._kc.in_apply = outer
 
-    def _by_apply(self, grads_and_vars: Sequence[Tuple[Any, Any]], **given: Any) -> bool:
+    def _by_apply(self, grads_and_vars: Any, **given: Any) -> bool:
         """Takes the step by the `apply` of a subclass, which the host's apply_gradients calls, too.
 
         Returns:
@@ -243,9 +243,10 @@ class Keras3Base(StepAdapter):
         """
         if self._kc.in_apply or overriding(type(self), "apply") is None:
             return False
+        pairs = as_pairs(type(self).__name__, grads_and_vars)
         self._kc.given = given
         try:
-            self.apply([grad for grad, _ in grads_and_vars], [variable for _, variable in grads_and_vars])
+            self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
         finally:
             self._kc.given = None
         return True

@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from .base import VariableState, as_pairs
+from .base import VariableState
 from .keras_3_base import Keras3Base, KerasVariable, in_stateless_scope
 from .tensorflow_base import TensorFlowAdapter, _no_autograph
 
@@ -84,9 +84,8 @@ class Keras3TensorFlowAdapter(Keras3Base, TensorFlowAdapter):
                     "Keras 3 has no TensorFlow 1 graphs: a session can't run its variables. Use the api "
                     '"tf1" there (kcompat.optimizer_class(Rule, api="tf1")), or leave the graph.'
                 )
-        pairs = as_pairs(type(self).__name__, grads_and_vars)
         if self._by_apply(
-            pairs,
+            grads_and_vars,
             name=name,
             skip_gradients_aggregation=skip_gradients_aggregation,
             experimental_aggregate_gradients=experimental_aggregate_gradients,
@@ -94,7 +93,7 @@ class Keras3TensorFlowAdapter(Keras3Base, TensorFlowAdapter):
         ):
             return self._iterations_variable()
         self._apply(
-            pairs,
+            grads_and_vars,
             global_step=global_step,
             name=name or self._config_name(),
             aggregate=experimental_aggregate_gradients and not skip_gradients_aggregation,

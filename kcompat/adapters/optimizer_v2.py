@@ -268,8 +268,8 @@ class OptimizerV2Adapter(SavedByClassName, TensorFlowAdapter):
         pairs = as_pairs(type(self).__name__, grads_and_vars)
         present = [(grad, variable) for grad, variable in pairs if grad is not None]
         # Gradients up to TensorFlow 2.3, pairs after that.
-        results = [r[0] if isinstance(r, tuple) else r for r in self._aggregate_gradients(present)]
-        summed = iter(results)
+        results = self._aggregate_gradients(present)
+        summed = iter([each[0] if isinstance(each, tuple) else each for each in results])
         return [(None if grad is None else next(summed), variable) for grad, variable in pairs]
 
     def _create_slots(self, var_list: Sequence[Any]) -> None:
